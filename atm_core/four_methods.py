@@ -1,0 +1,155 @@
+"""Strategies written against the four methods, as plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from atm_core.errors import AtmError
+from atm_core.hookspecs import hookimpl
+from atm_core.outcome import Outcome
+from atm_core.task import TaskState
+
+if TYPE_CHECKING:
+    from atm_core.manager import TaskManager
+    from atm_core.strategy import BaseStrategy
+    from atm_core.task import Task
+
+__all__ = ["FourMethods"]
+
+_log = logging.getLogger("atm_core")
+
+
+class FourMethods:
+    """Adapts a :class:`~atm_core.BaseStrategy`: it holds each task until the strategy hands it out.
+
+    At most one task that was handed out waits at the other strategies' gates, so the strategy's own order and pace
+    hold. Nothing polls while it answers with times.
+
+    Args:
+        strategy: The strategy.
+        poll_interval: Seconds until it is asked again when it names no time.
+    """
+
+    def __init__(self, strategy: BaseStrategy, poll_interval: float) -> None:
+        self.strategy = strategy
+        self.name = type(strategy).__name__
+        self._poll_interval = poll_interval
+        self._manager: Optional[TaskManager] = None
+        self._pump: Optional[asyncio.Task[None]] = None
+        self._changed: Optional[asyncio.Event] = None
+        self._handed_out: Optional[Task[Any]] = None  # and not started yet
+        self._given: Dict[Task[Any], None] = {}  # handed to the strategy, in order; not handed out
+        self._done = 0  # ends that the strategy has not been told
+
+    @hookimpl
+    def atm_hold(self, manager: TaskManager, task: Task[Any], now: float) -> bool:
+        """Give the task to the strategy."""
+        self.strategy.add_task(task)
+        self._given[task] = None
+        self._wake()
+        return True
+
+    @hookimpl
+    def atm_started(self, task: Task[Any]) -> None:
+        if task is self._handed_out:
+            self._handed_out = None
+            self._wake()
+
+    @hookimpl
+    def atm_finished(self, task: Task[Any]) -> None:
+        self._done += 1
+        self._wake()
+
+    @hookimpl
+    def atm_settled(self, task: Task[Any], outcome: Outcome) -> None:
+        self._given.pop(task, None)
+        if task is self._handed_out:
+            self._handed_out = None
+            self._done += 1  # it was handed out, and will never run
+            self._wake()
+
+    @hookimpl
+    async def atm_manager_started(self, manager: TaskManager) -> None:
+        self._manager = manager
+        self._changed = asyncio.Event()
+        self._pump = asyncio.get_running_loop().create_task(self._ask())
+
+    @hookimpl
+    async def atm_manager_stopped(self, manager: TaskManager) -> None:
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.cancel()
+            await asyncio.wait([pump])
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    async def _ask(self) -> None:
+        """Ask the strategy for its next task, whenever there is one to ask for."""
+        assert self._changed is not None and self._manager is not None
+        while True:
+            self._changed.clear()
+            try:
+                while self._done:
+                    self._done -= 1
+                    await self.strategy.on_task_done()
+                pause = math.inf
+                if self._given and self._handed_out is None:
+                    if self._hand_out():
+                        continue
+                    pause = await self._interval()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._fail(error)
+                continue
+            if not self._changed.is_set():
+                await self._until(pause)
+
+    def _hand_out(self) -> bool:
+        task = self.strategy.get_next_task()
+        if task is None:
+            return False
+        if task not in self._given or task.state is not TaskState.PENDING:
+            return True  # cancelled meanwhile: the strategy need not know
+        del self._given[task]
+        self._handed_out = task
+        assert self._manager is not None
+        self._manager.release(task)
+        return True
+
+    async def _interval(self) -> float:
+        answer = await self.strategy.get_sleep_interval()
+        if answer is None:
+            return self._poll_interval
+        if isinstance(answer, bool) or not isinstance(answer, (int, float)) or answer != answer:
+            raise AtmError(f"get_sleep_interval of {self.name} answered {answer!r}: it must be seconds, None or math.inf")
+        # Asking a strategy again at once, which says "now" and gives nothing, would hang the loop.
+        return float(answer) if answer > 0 else self._poll_interval
+
+    async def _until(self, seconds: float) -> None:
+        assert self._changed is not None
+        loop = asyncio.get_running_loop()
+        timer = None if seconds == math.inf else loop.call_later(seconds, self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _fail(self, error: Exception) -> None:
+        """The strategy raised: the task that has waited longest settles with that, so nothing waits for ever."""
+        from atm_core.errors import HookError
+
+        failed = HookError(f"strategy {self.name} failed: {type(error).__name__}: {error}", self.name, "four methods")
+        failed.__cause__ = error
+        _log.error("%s", failed, exc_info=error)
+        if self._given and self._manager is not None:
+            task = next(iter(self._given))
+            del self._given[task]
+            self._manager.settle(task, Outcome(None, failed))

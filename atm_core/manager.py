@@ -1,0 +1,541 @@
+"""The public face: a manager runs tasks under its strategies."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Union, cast
+from typing import TypeVar
+
+from atm_core import report
+from atm_core.calls import HookCalls
+from atm_core.discovery import find_strategy, installed_plugins
+from atm_core.errors import ManagerClosedError, ManagerStateError, PluginError, QueueFullError, SettingTypeError, WorkError
+from atm_core.four_methods import FourMethods
+from atm_core.lanes import hook_error
+from atm_core.mapping import mapped
+from atm_core.outcome import Outcome
+from atm_core.plugins import has_hooks, make_plugin_manager, register
+from atm_core.scheduler import Scheduler
+from atm_core.settings import Settings
+from atm_core.strategy import BaseStrategy
+from atm_core.task import Task
+from atm_core.threads import submit_threadsafe
+from atm_core.work import check_callable, check_work, copied
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    import os
+    from types import CoroutineType, TracebackType
+    from typing import AsyncIterable, Iterable, Type
+
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+
+__all__ = ["TaskManager"]
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+_log = logging.getLogger("atm_core")
+
+
+class TaskManager:
+    """Runs coroutines under the rules of its strategies.
+
+    ::
+
+        async with TaskManager([ConcurrentLimitStrategy(10), FixedWindowStrategy(300, 60.0)]) as manager:
+            tasks = [manager.submit(fetch, url) for url in urls]
+
+    A task starts at the first instant at which every strategy lets it; the order of the strategies does not matter.
+    A manager can be used in one event loop after another, in one at a time, and from the loop's thread only (from
+    others: :meth:`submit_threadsafe`).
+
+    Args:
+        strategy: A strategy, the name of an installed one, or a list of either. None: everything starts at once.
+        poll_interval: Seconds between two questions to strategies written against the four methods of
+            :class:`~atm_core.BaseStrategy`, where these name no time. Nothing else polls.
+        max_pending: How many tasks may be queued and not yet running; more are refused with ``QueueFullError``.
+        name: For logs and for the names of asyncio tasks.
+
+    Raises:
+        SettingError: A parameter is wrong.
+        PluginError, UnknownStrategyError, AmbiguousStrategyError: A strategy is.
+    """
+
+    def __init__(
+        self,
+        strategy: Any = None,
+        poll_interval: float = 0.01,
+        *,
+        max_pending: Optional[int] = None,
+        name: Optional[str] = None,
+    ) -> None:
+        with Settings("TaskManager") as check:
+            self.poll_interval: float = check.duration("poll_interval", poll_interval, zero=False)
+            self.max_pending: Optional[int] = check.count("max_pending", max_pending, optional=True)
+            if name is not None and not isinstance(name, str):
+                check.fail("name", name, "must be a string", wrong_type=True)
+        self.name = name or "atm"
+        self._plugins = make_plugin_manager()
+        self._wrapped: Dict[int, Any] = {}  # four-method strategies -> their adapters
+        for found in installed_plugins():
+            plugin = found.load()
+            register(self._plugins, plugin() if inspect.isclass(plugin) else plugin, found.name)
+        for one in _listed(strategy):
+            self._register(one, None)
+        self._scheduler = Scheduler(self, HookCalls(self._plugins), self.name)
+        self._closed = False
+        self._stopping: Optional[asyncio.Future[None]] = None
+        self._guard: Optional[asyncio.Task[None]] = None
+        self._runs = False  # from before the strategies' start hooks to after their stop hooks
+
+    @classmethod
+    def from_config(cls, config: Union[str, os.PathLike[str], Mapping[str, Any]], profile: Optional[str] = None) -> TaskManager:
+        """A manager as a config describes it.
+
+        Args:
+            config: A TOML or JSON file, a ``pyproject.toml`` (there: ``[tool.atm.<profile>]``), or a dict.
+            profile: Which of the config's profiles; may be left out if there is only one.
+
+        Raises:
+            ConfigError: With every mistake: file, key, value, what was expected, and the nearest right name.
+        """
+        from atm_core.config import load
+
+        return load(config, profile).build(cls)
+
+    # Strategies and other plugins.
+
+    @property
+    def strategies(self) -> Dict[str, Any]:
+        """The plugins by name, in the order of registration."""
+        named = [(name, plugin) for name, plugin in self._plugins.list_name_plugin() if plugin is not None]
+        return {name: getattr(plugin, "strategy", plugin) if isinstance(plugin, FourMethods) else plugin for name, plugin in named}
+
+    def register(self, plugin: Any, name: Optional[str] = None) -> str:
+        """Add a strategy or another plugin, also while running; what runs already ends with the hooks it began with.
+
+        Returns:
+            Its name: the class's, or ``name``.
+
+        Raises:
+            PluginError: It cannot be one; nothing is left half registered.
+        """
+        if self._runs and not has_hooks(self._plugins, plugin):
+            raise ManagerStateError("a four-method strategy can be registered only while the manager is stopped")
+        registered = self._register(plugin, name)
+        self._scheduler.use(HookCalls(self._plugins))
+        return registered
+
+    def unregister(self, plugin: Any) -> None:
+        """Take a strategy or plugin out, given itself or its name; its waiting tasks wait no more for it.
+
+        Raises:
+            LookupError: It is not registered.
+        """
+        found = self._plugins.get_plugin(plugin) if isinstance(plugin, str) else self._wrapped.pop(id(plugin), plugin)
+        if found is None or not self._plugins.is_registered(found):
+            raise PluginError(f"{plugin!r} is not registered")
+        self._plugins.unregister(found)
+        self._scheduler.use(HookCalls(self._plugins))
+
+    def _register(self, plugin: Any, name: Optional[str]) -> str:
+        if isinstance(plugin, str):
+            name, plugin = name or plugin.rpartition(":")[2], _instance(plugin)
+        if not inspect.isclass(plugin) and not has_hooks(self._plugins, plugin) and _has_four_methods(plugin):
+            adapter = FourMethods(plugin, self.poll_interval)
+            registered = register(self._plugins, adapter, name or adapter.name)
+            self._wrapped[id(plugin)] = adapter
+            return registered
+        return register(self._plugins, plugin, name)
+
+    # Work in.
+
+    def add_task(
+        self, work: Union[Awaitable[T], Callable[[], Awaitable[T]], Task[T]], metadata: Optional[Mapping[str, Any]] = None
+    ) -> Task[T]:
+        """Hand in work.
+
+        Args:
+            work: An awaitable, which can be run once; a callable without arguments that makes one, which can be
+                retried; or a ``Task`` made by hand.
+            metadata: Anything the strategies are to know, such as ``{"priority": "high"}``; copied.
+
+        Returns:
+            The task, which can be awaited. It starts once the manager runs and all strategies agree.
+
+        Raises:
+            WorkError: It is neither, or was added before.
+            TaskRejected: A strategy refuses it; ``QueueFullError``: ``max_pending`` tasks wait. A coroutine is closed.
+            ManagerClosedError: The manager was closed. A coroutine is closed.
+        """
+        if isinstance(work, Task):
+            return self._add_made(work, metadata)
+        args = check_work(work)
+        if self._closed or self.max_pending is not None:
+            self._check_room(work)
+        return self._scheduler.add(work, args, None if metadata is None else copied(metadata))
+
+    def submit(self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+        """Hand in a function and its arguments; unlike a coroutine it can be retried, batched, and sent elsewhere.
+
+        Metadata is given by :meth:`add_task`, with ``functools.partial`` or a ``lambda``.
+
+        Raises:
+            WorkError: ``fn`` can be seen not to give an awaitable (plain functions: ``in_thread``).
+            TaskRejected, ManagerClosedError: See :meth:`add_task`.
+        """
+        check_callable(fn)
+        if self._closed or self.max_pending is not None:
+            self._check_room(None)
+        return self._scheduler.add(functools.partial(fn, **kwargs) if kwargs else fn, args, None)
+
+    def submit_threadsafe(
+        self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> concurrent.futures.Future[T]:
+        """:meth:`submit` from any other thread, while the manager runs.
+
+        Returns:
+            A ``concurrent.futures.Future``; cancelling it cancels the task. A refusal is its exception.
+
+        Raises:
+            ManagerStateError: The manager does not run.
+        """
+        check_callable(fn)
+        return submit_threadsafe(self, self._scheduler, functools.partial(fn, *args, **kwargs))
+
+    def map(
+        self,
+        fn: Callable[[A], Awaitable[T]],
+        items: Union[Iterable[A], AsyncIterable[A]],
+        *,
+        max_in_flight: int = 1000,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> AsyncIterator[T]:
+        """Run ``fn`` on each item and yield the results, in bounded memory.
+
+        ::
+
+            async for result in manager.map(fetch, urls):
+                ...
+
+        Items are taken as there is room, so they may be endless. When the consumer leaves the loop, what is queued or
+        runs for it is cancelled.
+
+        Args:
+            fn: An async function of one item.
+            items: Any iterable, plain or async.
+            max_in_flight: How many items may be queued, running, or done and not yet consumed.
+            ordered: In the order of the items, or as they complete.
+            return_exceptions: Yield a failure's exception in place of a result, instead of raising it, which ends the
+                iteration.
+
+        Raises:
+            SettingError: A parameter is wrong.
+        """
+        with Settings("map") as check:
+            check.count("max_in_flight", max_in_flight)
+            check.flag("ordered", ordered)
+            check.flag("return_exceptions", return_exceptions)
+            if not hasattr(items, "__aiter__") and not hasattr(items, "__iter__"):
+                check.fail("items", items, "must be iterable", wrong_type=True)
+        check_callable(fn)
+        return mapped(self, self._scheduler, fn, items, max_in_flight, ordered, return_exceptions)
+
+    def _add_made(self, task: Task[T], metadata: Optional[Mapping[str, Any]]) -> Task[T]:
+        if task._origin is not None or task.done() or task.attempts:
+            raise WorkError(f"{task!r} was added already")
+        self._check_room(task.work)
+        if metadata is not None:
+            task.metadata.update(copied(metadata) or {})
+        return self._scheduler.add(task._work, task._args, task._metadata, task)
+
+    def _check_room(self, work: Any) -> None:
+        from atm_core.work import close_work
+
+        error: Optional[Exception] = None
+        if self._closed:
+            error = ManagerClosedError(f"{self!r} is closed and takes no more tasks")
+        elif self.max_pending is not None and self._scheduler.waiting >= self.max_pending:
+            self._scheduler.rejected += 1
+            error = QueueFullError(f"{self.max_pending} tasks wait already (max_pending)")
+        if error is not None:
+            close_work(work)
+            raise error
+
+    # Life.
+
+    async def run(self) -> None:
+        """Start tasks until :meth:`stop` is called. Cancelling it cancels what runs; what is queued stays queued.
+
+        Raises:
+            ManagerStateError: It runs already. ManagerClosedError: It was closed.
+        """
+        if self._runs:
+            raise ManagerStateError(f"{self!r} runs already")
+        await self.idle()
+        assert self._stopping is not None
+        stopped = self._stopping
+        try:
+            await asyncio.shield(stopped)
+        except asyncio.CancelledError:
+            await self.stop(timeout=0)
+            raise
+
+    async def idle(self) -> None:
+        """Start tasks in the background, and return; nothing happens if it runs already.
+
+        Raises:
+            ManagerClosedError: It was closed. ManagerStateError: It runs in another loop.
+        """
+        if self._closed:
+            raise ManagerClosedError(f"{self!r} is closed")
+        loop = asyncio.get_running_loop()
+        scheduler = self._scheduler
+        if self._runs:
+            if scheduler.loop is loop:
+                return
+            if scheduler.loop is not None and not scheduler.loop.is_closed():
+                raise ManagerStateError(f"{self!r} runs in another event loop: stop it there first")
+            scheduler.abandon_running()
+        scheduler.bind(loop)
+        self._runs = True
+        self._stopping = loop.create_future()
+        self._guard = loop.create_task(self._watch(self._stopping))
+        # It has no end of its own: a loop that is closed under us shall not complain about it.
+        self._guard._log_destroy_pending = False  # type: ignore[attr-defined]
+        try:
+            await self._call_life("atm_manager_started")
+        except BaseException:
+            await self._stopped()
+            raise
+        if not self._stopping.done():
+            scheduler.start()
+
+    async def join(self) -> None:
+        """Wait until nothing is pending or running. A recurring task between two of its runs does not count.
+
+        Raises:
+            ManagerStateError: Nothing would ever run, or it is called from a task of this manager.
+        """
+        scheduler = self._scheduler
+        by = self._own_task()
+        if by is not None:
+            raise ManagerStateError(f"join() inside {by!r} would wait for itself")
+        if not self._runs and scheduler.open > len(scheduler.recurring):
+            raise ManagerStateError(f"{self!r} does not run: its tasks would never end")
+        await scheduler.joined()
+
+    async def stop(self, timeout: Optional[float] = None) -> None:
+        """Start nothing more, and wait for what runs; queued work stays queued for the next start.
+
+        Args:
+            timeout: Seconds after which what still runs is cancelled; None: never. 0: at once.
+        """
+        with Settings("stop") as check:
+            check.duration("timeout", timeout, optional=True)
+        if not self._runs:
+            return
+        self._scheduler.halt()
+        await self._wait_for_running(timeout)
+        await self._stopped()
+
+    async def aclose(self, timeout: Optional[float] = None) -> None:
+        """Stop, and settle what is left by cancelling it; the manager takes no more tasks.
+
+        Args:
+            timeout: See :meth:`stop`.
+        """
+        self._closed = True
+        await self.stop(timeout)
+        self._scheduler.drop_pending()
+
+    async def __aenter__(self) -> TaskManager:
+        await self.idle()
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        """Drain: wait until nothing is pending or running. After an error cancel everything instead."""
+        if kind is not None:
+            await self.aclose(timeout=0)
+            return
+        try:
+            await self.join()
+        except BaseException:
+            await self.aclose(timeout=0)
+            raise
+        await self.aclose()
+
+    def pause(self) -> None:
+        """Start nothing until :meth:`resume`; what runs goes on."""
+        self._scheduler.paused = True
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`."""
+        self._scheduler.paused = False
+        self._scheduler.soon()
+
+    def wake(self) -> None:
+        """Ask all strategies again: something has changed that the manager cannot see."""
+        self._scheduler.board.wake()
+        self._scheduler.soon()
+
+    # For strategies.
+
+    def release(self, task: Task[Any]) -> None:
+        """Hand back a task that a strategy kept (``atm_hold``): it joins its lane.
+
+        Raises:
+            ManagerStateError: It is not held.
+        """
+        self._scheduler.release(task)
+
+    def settle(self, task: Task[Any], outcome: Outcome) -> None:
+        """The outcome of a task that a strategy kept (``atm_hold``); others are asked for ``atm_again`` first.
+
+        Raises:
+            ManagerStateError: It is not held.
+        """
+        self._scheduler.settle_held(task, outcome)
+
+    def reorder(self, task: Task[Any]) -> None:
+        """Ask for the order (``atm_order``) of a queued task again."""
+        self._scheduler.reorder(task)
+
+    # Answers.
+
+    @property
+    def running(self) -> bool:
+        """Whether it starts tasks: between start and stop."""
+        return self._runs
+
+    def explain(self, task: Task[Any]) -> report.Explanation:
+        """Why a task waits: which strategy holds it, why, and until when. Prints as a sentence."""
+        return report.explain(self, self._scheduler, self._plugins, task)
+
+    def stats(self) -> Dict[str, Any]:
+        """Counts per state, waits per strategy, and each strategy's own figures; fit for JSON."""
+        return report.stats(self, self._scheduler, self._plugins)
+
+    def __repr__(self) -> str:
+        scheduler = self._scheduler
+        return f"<TaskManager {self.name}: {scheduler.waiting} pending, {scheduler.busy_with} running>"
+
+    def __del__(self) -> None:
+        scheduler = self.__dict__.get("_scheduler")
+        if scheduler is not None and scheduler.open:
+            scheduler.starting = False
+            dropped = scheduler.drop_pending()
+            if dropped:
+                _log.error("a TaskManager was dropped with %d tasks that never ran", dropped)
+
+    # Inside.
+
+    def _own_task(self) -> Optional[Task[Any]]:
+        from atm_core.task import current_task
+
+        by = current_task()
+        mine = by is not None and by._origin is not None and by._origin.scheduler is self._scheduler
+        return by if mine else None
+
+    async def _watch(self, stopping: asyncio.Future[None]) -> None:
+        """Notice that the loop is shut down with the manager in it: then everything queued is settled."""
+        try:
+            await stopping
+        except asyncio.CancelledError:
+            if not stopping.done() or stopping.cancelled():
+                self._scheduler.shut_down()
+                self._runs = False
+                if not stopping.done():
+                    stopping.cancel()
+            raise
+
+    async def _wait_for_running(self, timeout: Optional[float]) -> None:
+        """Wait for what runs, but for the task that asks; after ``timeout`` cancel it."""
+        scheduler = self._scheduler
+        own = self._own_task()
+        rounds = 0
+        while True:
+            running = [made for task, made in scheduler.running.items() if task is not own]
+            if not running:
+                return
+            if timeout != 0 and rounds == 0:
+                await asyncio.wait(running, timeout=timeout)
+                if timeout is None:
+                    continue
+            left = [task for task in scheduler.running if task is not own]
+            if rounds == _CANCEL_ROUNDS:
+                names = ", ".join(map(repr, left[:5]))
+                _log.error("%s: %d tasks ignore their cancellation and still run: %s", self.name, len(left), names)
+                return
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait([scheduler.running[task] for task in left if task in scheduler.running], timeout=1.0)
+            rounds += 1
+
+    async def _stopped(self) -> None:
+        if not self._runs:
+            return
+        self._runs = False
+        self._scheduler.halt()
+        try:
+            await self._call_life("atm_manager_stopped")
+        finally:
+            if self._stopping is not None and not self._stopping.done():
+                self._stopping.set_result(None)
+
+    async def _call_life(self, hook: str) -> None:
+        calls = self._scheduler.calls
+        functions = getattr(calls, hook[len("atm_") :])
+        first: Optional[Exception] = None
+        for position, function in enumerate(functions):
+            try:
+                answer = function(self)
+                if inspect.isawaitable(answer):
+                    await answer
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                failed = hook_error(calls, hook, position, None, error)
+                if hook == "atm_manager_stopped":  # the others are to stop, too
+                    _log.error("%s", failed, exc_info=error)
+                else:
+                    first = first or failed
+        if first is not None:
+            raise first
+
+
+_CANCEL_ROUNDS = 3  # of a second each, for work that swallows its cancellation
+
+
+def _listed(strategy: Any) -> List[Any]:
+    if strategy is None:
+        return []
+    if isinstance(strategy, (list, tuple)):
+        return list(strategy)
+    return [strategy]
+
+
+def _instance(name: str) -> Any:
+    """The strategy of this name, with its default settings."""
+    found = find_strategy(name)
+    if not inspect.isclass(found):
+        return found
+    try:
+        return found()
+    except TypeError as error:
+        raise SettingTypeError(f"{name} needs settings ({error}): pass an instance, or use a config", name, None) from error
+
+
+def _has_four_methods(plugin: Any) -> bool:
+    methods = ("add_task", "get_next_task", "get_sleep_interval", "on_task_done")
+    return isinstance(plugin, BaseStrategy) or all(callable(getattr(plugin, method, None)) for method in methods)

@@ -1,0 +1,188 @@
+"""Base for strategies that limit how much runs at once."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, Awaitable, Deque, Dict, Hashable, Optional, Set, Tuple
+
+from atm_core.hookspecs import hookimpl
+from atm_core.strategy import Cost, Gate, Key
+from atm_core.task import TaskState
+
+if TYPE_CHECKING:
+    from atm_core.task import Task
+
+__all__ = ["SlotGate"]
+
+
+class SlotGate(Gate):
+    """Base for strategies that limit how much runs at once: who holds how much, and lending while a holder waits.
+
+    A subclass answers :meth:`limit`. When a running task awaits a task of the same manager that is still queued, it
+    lends its slots while it waits, so nested work cannot deadlock on its own limit; before it goes on it takes them
+    back, ahead of every queued task. A wait that is cancelled takes them back at once, which can for a moment mean
+    more than the limit: what is being cancelled must not wait.
+
+    O(1) a task in time; one dictionary entry a running task (none without ``key`` and ``cost``) and one a key in use.
+
+    Args:
+        key: See :class:`Gate`.
+        cost: See :class:`Gate`.
+    """
+
+    def __init__(self, *, key: Key = None, cost: Cost = None) -> None:
+        super().__init__(key=key, cost=cost)
+        self._plain = self._key is None and self._cost is None
+        self._shared = _Pool(None)  # of the key None; the only one without keys
+        self._pools: Dict[Hashable, _Pool] = {}  # of the keys in use; dropped when the last slot comes back
+        self._held: Dict[Task[Any], Tuple[_Pool, float]] = {}
+        self._lent: Dict[Task[Any], _Loan] = {}
+
+    def limit(self, key: Hashable) -> float:
+        """How much may run at once under ``key``. When it rises, call :meth:`grant` and ``manager.wake()``."""
+        return math.inf
+
+    def capacity(self, key: Hashable) -> float:
+        """The largest cost that can ever fit: the present limit."""
+        return self.limit(key)
+
+    def used(self, key: Hashable = None) -> float:
+        """How much runs now under ``key``."""
+        return self._shared.used if key is None else self._pools[key].used if key in self._pools else 0
+
+    def grant(self, key: Hashable = None) -> None:
+        """Give free slots to the tasks that lent theirs and want to go on."""
+        pool = self._shared if key is None else self._pools.get(key)
+        while pool is not None and pool.returning and pool.used + pool.returning[0].cost <= self.limit(key):
+            self._take_back(pool.returning[0])
+
+    def explain(self, task: Task[Any], now: float) -> str:
+        key = self.key_of(task)
+        where = "" if key is None else f" for {key!r}"
+        return f"{self.used(key):g} of {self.limit(key):g} slots{where} are taken"
+
+    def stats(self) -> Dict[str, Any]:
+        running = self._shared.used + sum(pool.used for pool in self._pools.values())
+        return {"running": running, "keys": len(self._pools), "lending": len(self._lent)}
+
+    @hookimpl
+    def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:
+        """At once while there is room, otherwise when something finishes."""
+        if self._plain:
+            pool = self._shared
+            return now if pool.used < self.limit(None) and not pool.returning else math.inf
+        key, cost = self.key_of(task), self.cost_of(task)
+        found = self._shared if key is None else self._pools.get(key)
+        if found is None:
+            return now if cost <= self.limit(key) else math.inf
+        return now if found.used + cost <= self.limit(key) and not found.returning else math.inf
+
+    @hookimpl
+    def atm_started(self, task: Task[Any], now: float) -> None:
+        """Take the slots."""
+        if self._plain:
+            self._shared.used += 1
+            return
+        key, cost = self.key_of(task), self.cost_of(task)
+        pool = self._shared if key is None else self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = _Pool(key)
+        pool.used += cost
+        self._held[task] = (pool, cost)  # remembered: the metadata may be different by the time they come back
+
+    @hookimpl
+    def atm_finished(self, task: Task[Any]) -> None:
+        """Give the slots back."""
+        pool, cost = (self._shared, 1) if self._plain else self._held.pop(task)
+        if not self._lent or task not in self._lent:
+            pool.used -= cost
+        else:
+            self._close(self._lent[task])
+        if pool.returning:
+            self.grant(pool.key)
+        if not pool.used and not pool.returning and pool.key is not None and not pool.lent:
+            del self._pools[pool.key]
+
+    @hookimpl
+    def atm_awaited(self, task: Task[Any], by: Task[Any]) -> None:
+        """Lend the slots of ``by`` if what it waits for is still queued."""
+        if task.state is not TaskState.PENDING:
+            return
+        loan = self._lent.get(by)
+        if loan is None:
+            pool, cost = (self._shared, 1) if self._plain else self._held[by]
+            loan = self._lent[by] = _Loan(by, pool, cost)
+            pool.used -= cost
+            self.grant(pool.key)
+        else:
+            loan.stop_returning()  # it was about to come back, but another part of the task waits again
+        loan.waits.add(task)
+
+    @hookimpl
+    def atm_resumed(self, task: Task[Any], by: Task[Any], cancelled: bool) -> Optional[Awaitable[None]]:
+        """Take the slots back, as soon as there is room for them."""
+        loan = self._lent.get(by)
+        if loan is None:
+            return None
+        loan.waits.discard(task)
+        if loan.waits:
+            return None
+        if cancelled or loan.pool.used + loan.cost <= self.limit(loan.pool.key):
+            self._take_back(loan)
+            return None
+        return self._returned(loan)
+
+    def _take_back(self, loan: _Loan) -> None:
+        loan.pool.used += loan.cost
+        self._close(loan)
+
+    def _close(self, loan: _Loan) -> None:
+        del self._lent[loan.by]
+        loan.pool.lent -= 1
+        loan.stop_returning()
+
+    async def _returned(self, loan: _Loan) -> None:
+        loan.slot = asyncio.get_running_loop().create_future()
+        loan.pool.returning.append(loan)
+        try:
+            await loan.slot
+        except asyncio.CancelledError:
+            if self._lent.get(loan.by) is loan and not loan.waits:
+                self._take_back(loan)
+            raise
+
+
+class _Pool:
+    """The slots of one key."""
+
+    __slots__ = ("key", "lent", "returning", "used")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.used: float = 0
+        self.lent = 0
+        self.returning: Deque[_Loan] = deque()
+
+
+class _Loan:
+    """The slots of a task that waits for others."""
+
+    __slots__ = ("by", "cost", "pool", "slot", "waits")
+
+    def __init__(self, by: Task[Any], pool: _Pool, cost: float) -> None:
+        self.by = by
+        self.pool = pool
+        self.cost = cost
+        self.waits: Set[Task[Any]] = set()
+        self.slot: Optional[asyncio.Future[None]] = None
+        pool.lent += 1
+
+    def stop_returning(self) -> None:
+        """Whoever waits for these slots need not any more."""
+        if self in self.pool.returning:
+            self.pool.returning.remove(self)
+        if self.slot is not None and not self.slot.done():
+            self.slot.set_result(None)
+        self.slot = None

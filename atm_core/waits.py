@@ -1,0 +1,110 @@
+"""Who waits for whom among the tasks of one manager."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Dict, Generator, List, Optional, Set
+
+from atm_core.errors import WaitCycleError
+from atm_core.lanes import hook_error
+
+if TYPE_CHECKING:
+    from atm_core.scheduler import Scheduler
+    from atm_core.task import Task
+
+__all__ = ["Waits"]
+
+_log = logging.getLogger("atm_core")
+
+
+class Waits:
+    """The graph of waits: announces its edges to the strategies, and refuses to close a circle.
+
+    An edge lasts as long as the wait. O(edges) for a wait, which is one or two in practice.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._waits_for: Dict[Task[Any], Dict[Task[Any], int]] = {}
+        self._waited_by: Dict[Task[Any], Set[Task[Any]]] = {}
+
+    def wait(self, task: Task[Any], by: Task[Any]) -> Generator[Any, Any, None]:
+        """Wait inside ``by``, which runs, until ``task`` is settled."""
+        if by._origin.scheduler is not self._scheduler:
+            yield from task._future_settled()
+            return
+        self._refuse_circle(task, by)
+        tasks = self._waits_for.setdefault(by, {})
+        tasks[task] = tasks.get(task, 0) + 1
+        if tasks[task] == 1:
+            self._waited_by.setdefault(task, set()).add(by)
+            self._announce(task, by)
+        try:
+            yield from task._future_settled()
+        except BaseException:
+            self._end(task, by, cancelled=True)
+            raise
+        for awaitable in self._end(task, by, cancelled=False):
+            yield from awaitable.__await__()
+
+    def requeued(self, task: Task[Any]) -> None:
+        """A task for which others wait is pending again."""
+        for by in list(self._waited_by.get(task, ())):
+            self._announce(task, by)
+
+    def waiting(self, by: Task[Any]) -> List[Task[Any]]:
+        """What a running task waits for."""
+        return list(self._waits_for.get(by, ()))
+
+    def _announce(self, task: Task[Any], by: Task[Any]) -> None:
+        calls = self._scheduler.calls_of(by)
+        for position, awaited in enumerate(calls.awaited):
+            try:
+                awaited(task, by)
+            except Exception as error:
+                _log.error("%s", hook_error(calls, "atm_awaited", position, task, error), exc_info=error)
+        if calls.awaited:
+            self._scheduler.lent(by)
+
+    def _end(self, task: Task[Any], by: Task[Any], cancelled: bool) -> List[Any]:
+        tasks = self._waits_for[by]
+        tasks[task] -= 1
+        if tasks[task]:
+            return []
+        del tasks[task]
+        if not tasks:
+            del self._waits_for[by]
+        self._waited_by[task].discard(by)
+        if not self._waited_by[task]:
+            del self._waited_by[task]
+        calls = self._scheduler.calls_of(by)
+        found: List[Any] = []
+        for position, resumed in enumerate(calls.resumed):
+            try:
+                answer = resumed(task, by, cancelled)
+            except Exception as error:
+                _log.error("%s", hook_error(calls, "atm_resumed", position, task, error), exc_info=error)
+                continue
+            found.extend(one for one in (answer if isinstance(answer, tuple) else (answer,)) if one is not None)
+        return found
+
+    def _refuse_circle(self, task: Task[Any], by: Task[Any]) -> None:
+        came_from: Dict[Task[Any], Optional[Task[Any]]] = {task: None}
+        open_ends = [task]
+        while open_ends:
+            one = open_ends.pop()
+            if one is by:
+                raise WaitCycleError("tasks wait for each other: " + " -> ".join(map(repr, _circle(by, one, came_from))))
+            for further in self._waits_for.get(one, ()):
+                if further not in came_from:
+                    came_from[further] = one
+                    open_ends.append(further)
+
+
+def _circle(by: Task[Any], end: Task[Any], came_from: Dict[Task[Any], Optional[Task[Any]]]) -> List[Task[Any]]:
+    path: List[Task[Any]] = []
+    at: Optional[Task[Any]] = end
+    while at is not None:
+        path.append(at)
+        at = came_from[at]
+    return [by, *reversed(path)]
