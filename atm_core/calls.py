@@ -31,6 +31,7 @@ ARGUMENTS: Dict[str, Tuple[str, ...]] = {
     "atm_settled": ("task", "outcome", "now"),
     "atm_manager_started": ("manager",),
     "atm_manager_stopped": ("manager",),
+    "atm_draining": ("manager",),
     "atm_awaited": ("task", "by"),
     "atm_resumed": ("task", "by", "cancelled"),
 }
@@ -61,6 +62,7 @@ class HookCalls:
     settled: Tuple[Function, ...]
     manager_started: Tuple[Function, ...]
     manager_stopped: Tuple[Function, ...]
+    draining: Tuple[Function, ...]
     awaited: Tuple[Function, ...]
     resumed: Tuple[Function, ...]
 

@@ -3,51 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
-from typing import TYPE_CHECKING, Any, Dict
-
-if TYPE_CHECKING:
-    from contextvars import Context
+from typing import Any, Callable, Dict, Tuple
 
 if sys.version_info >= (3, 10):
     from importlib import metadata
 else:
     import importlib_metadata as metadata
 
-__all__ = ["EAGER", "coroutine_of", "load_toml", "make_task", "metadata"]
-
-#: Whether attempts can begin inside the scheduler's own turn.
-EAGER = sys.version_info >= (3, 12)
-
-# An asyncio.Task copies the context in which it is made. A loop with a task factory of its own makes its own tasks;
-# factories that start eagerly (asyncio.eager_task_factory) included, since ours are primed then.
-
-if EAGER:
-
-    def make_task(context: Context, coro: Any, loop: Any, name: str, primed: bool) -> asyncio.Task[Any]:
-        """An ``asyncio.Task`` in a copy of ``context``; unless ``primed`` it has begun when this returns."""
-        if primed:
-            return context.run(loop.create_task, coro, name=name)
-        return context.run(_Task, coro, loop=loop, name=name, eager_start=True)
-
-elif sys.version_info >= (3, 8):
-
-    def make_task(context: Context, coro: Any, loop: Any, name: str, primed: bool) -> asyncio.Task[Any]:
-        """An ``asyncio.Task`` in a copy of ``context``."""
-        if loop.get_task_factory() is not None:
-            return context.run(loop.create_task, coro, name=name)
-        return context.run(_Task, coro, loop=loop, name=name)
-
-else:
-
-    def make_task(context: Context, coro: Any, loop: Any, name: str, primed: bool) -> asyncio.Task[Any]:
-        """An ``asyncio.Task`` in a copy of ``context``; Python 3.7 knows no names of tasks."""
-        if loop.get_task_factory() is not None:
-            return context.run(loop.create_task, coro)
-        return context.run(_Task, coro, loop=loop)
+__all__ = ["coroutine_of", "load_toml", "metadata", "task_maker"]
 
 
-_Task: Any = asyncio.Task
+def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]], bool]:
+    """How to make the asyncio task of a coroutine, in a copy of the current context; and whether to prime that first.
+
+    From Python 3.12 on they begin before this returns, and need not be primed. A loop with a task factory of its own
+    makes them itself; eager factories too, since a primed coroutine does no harm there.
+    """
+    if loop.get_task_factory() is not None:
+        return loop.create_task, True
+    if sys.version_info >= (3, 12):
+        return functools.partial(asyncio.Task, loop=loop, name=name, eager_start=True), False
+    if sys.version_info >= (3, 8):
+        return functools.partial(asyncio.Task, loop=loop, name=name), True
+    return functools.partial(asyncio.Task, loop=loop), True
 
 
 def coroutine_of(task: asyncio.Task[Any]) -> Any:

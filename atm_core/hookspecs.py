@@ -172,9 +172,9 @@ class Completion:
 
     @hookspec(firstresult=True)
     def atm_again(self, task: Task[Any], outcome: Outcome, now: float) -> Optional[float]:
-        """Not final: run the work again at this time. None: no opinion. Not asked after ``task.cancel()``.
+        """Not final: run the work again at this time. None: no opinion. ``math.inf``: never, and nobody else is asked.
 
-        In between the task is in no gate's books; it passes all of them again. ::
+        Not asked after ``task.cancel()``. In between the task is in no gate's books; it passes all of them again. ::
 
             @hookimpl
             def atm_again(self, task, outcome, now):
@@ -211,6 +211,15 @@ class Life:
             @hookimpl
             async def atm_manager_stopped(self, manager):
                 self.sampler.cancel()
+        """
+
+    @hookspec
+    def atm_draining(self, manager: TaskManager) -> None:
+        """Someone waits for everything to end (``join``, the end of ``async with``): gather no longer. ::
+
+            @hookimpl
+            def atm_draining(self, manager):
+                self.flush()
         """
 
     @hookspec

@@ -19,6 +19,7 @@ from atm_core.task import PENDING, Task
 
 __all__ = ["LATER", "Board", "OneLane", "Refused", "as_refusal", "hook_error"]
 
+_NEVER = math.inf
 _SWEEP_ABOVE = 64  # dead entries; with fewer, a sweep costs more than it frees
 
 
@@ -54,6 +55,8 @@ class Board(abc.ABC):
         self.wake_at = math.inf
         #: How often each gate made a lane wait, by the gate's position.
         self.waits = [0] * len(calls.ready_at)
+        #: Nothing on it can start before something happens.
+        self.parked = False
         self._asked = 0
 
     @abc.abstractmethod
@@ -122,25 +125,25 @@ class OneLane(Board):
 
     def __init__(self, calls: HookCalls) -> None:
         super().__init__(calls)
-        self._queue: Deque[Task[Any]] = deque()
+        self._gates = calls.ready_at
+        self.queue: Deque[Task[Any]] = deque()
         # Retried tasks keep their age, so they stand before younger ones: few, and sorted by it.
         self._returned: List[Tuple[float, int, Task[Any]]] = []
         self._n = 0
         self._dead = 0
-        self._parked = False
 
     def add(self, task: Task[Any], now: float) -> None:
         if not task._attempts:
-            self._queue.append(task)
+            self.queue.append(task)
             return
         self._n += 1
         heapq.heappush(self._returned, (task._added_at, self._n, task))
-        self._parked = False
+        self.parked = False
 
     def next(self, now: float) -> Any:
-        if self._parked:
+        if self.parked:
             return None
-        queue = self._queue
+        queue = self.queue
         take: Callable[[], Any]
         while True:
             if self._returned and not (queue and queue[0]._added_at < self._returned[0][0]):
@@ -156,12 +159,17 @@ class OneLane(Board):
                 continue
             gate = 0
             try:
-                for gate, ready_at in enumerate(self.calls.ready_at):
+                for ready_at in self._gates:
                     at = ready_at(task, now)
                     if at is not None and not at <= now:
-                        _, self.wake_at = self._must_wait(task, now, gate, at)
-                        self._parked = True
+                        self.parked = True
+                        if at == _NEVER:
+                            self.waits[gate] += 1
+                            self.wake_at = _NEVER
+                        else:
+                            self.wake_at = self._must_wait(task, now, gate, at)[1]
                         return None
+                    gate += 1
             except Exception as error:
                 take()
                 return self._refused(task, error, gate)
@@ -172,25 +180,27 @@ class OneLane(Board):
         heapq.heappop(self._returned)
 
     def discard(self, task: Task[Any]) -> None:
-        self._parked = False  # the one behind it may cost less
+        self.parked = False  # the one behind it may cost less
         self._dead += 1
-        if self._dead > _SWEEP_ABOVE and self._dead * 2 > len(self._queue) + len(self._returned):
-            self._queue = deque(one for one in self._queue if one._state is PENDING)
+        if self._dead > _SWEEP_ABOVE and self._dead * 2 > len(self.queue) + len(self._returned):
+            waiting = [one for one in self.queue if one._state is PENDING]
+            self.queue.clear()  # the same object: the scheduler knows its end
+            self.queue.extend(waiting)
             self._returned = [one for one in self._returned if one[2]._state is PENDING]
             heapq.heapify(self._returned)
             self._dead = 0
 
     def finished(self, place: Any) -> None:
-        self._parked = False
+        self.parked = False
 
     def due(self, now: float) -> None:
-        self._parked = False
+        self.parked = False
 
     def wake(self) -> None:
-        self._parked = False
+        self.parked = False
 
     def tasks(self) -> List[Task[Any]]:
-        waiting = [one for one in self._queue if one._state is PENDING]
+        waiting = [one for one in self.queue if one._state is PENDING]
         back = [one[2] for one in sorted(self._returned, key=lambda one: one[:2]) if one[2]._state is PENDING]
         return list(heapq.merge(back, waiting, key=lambda task: task._added_at))
 

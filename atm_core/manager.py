@@ -6,13 +6,14 @@ import asyncio
 import functools
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Union, cast
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Dict, List, Mapping, Optional, Set, Union
 from typing import TypeVar
 
 from atm_core import report
 from atm_core.calls import HookCalls
 from atm_core.discovery import find_strategy, installed_plugins
-from atm_core.errors import ManagerClosedError, ManagerStateError, PluginError, QueueFullError, SettingTypeError, WorkError
+from atm_core.errors import ManagerClosedError, ManagerStateError, PluginError, QueueFullError, SettingTypeError, TaskRejected, WorkError
 from atm_core.four_methods import FourMethods
 from atm_core.lanes import hook_error
 from atm_core.mapping import mapped
@@ -28,7 +29,7 @@ from atm_core.work import check_callable, check_work, copied
 if TYPE_CHECKING:
     import concurrent.futures
     import os
-    from types import CoroutineType, TracebackType
+    from types import TracebackType
     from typing import AsyncIterable, Iterable, Type
 
     from typing_extensions import ParamSpec
@@ -92,6 +93,7 @@ class TaskManager:
         self._closed = False
         self._stopping: Optional[asyncio.Future[None]] = None
         self._guard: Optional[asyncio.Task[None]] = None
+        self._late: Set[asyncio.Future[None]] = set()  # hooks of plugins that came or went while it ran
         self._runs = False  # from before the strategies' start hooks to after their stop hooks
 
     @classmethod
@@ -130,6 +132,8 @@ class TaskManager:
             raise ManagerStateError("a four-method strategy can be registered only while the manager is stopped")
         registered = self._register(plugin, name)
         self._scheduler.use(HookCalls(self._plugins))
+        if self._runs:
+            self._tell_late("atm_manager_started", registered)
         return registered
 
     def unregister(self, plugin: Any) -> None:
@@ -141,6 +145,8 @@ class TaskManager:
         found = self._plugins.get_plugin(plugin) if isinstance(plugin, str) else self._wrapped.pop(id(plugin), plugin)
         if found is None or not self._plugins.is_registered(found):
             raise PluginError(f"{plugin!r} is not registered")
+        if self._runs:
+            self._tell_late("atm_manager_stopped", self._plugins.get_name(found) or "")
         self._plugins.unregister(found)
         self._scheduler.use(HookCalls(self._plugins))
 
@@ -176,7 +182,7 @@ class TaskManager:
         """
         if isinstance(work, Task):
             return self._add_made(work, metadata)
-        args = check_work(work)
+        args = None if type(work) is CoroutineType else check_work(work)
         if self._closed or self.max_pending is not None:
             self._check_room(work)
         return self._scheduler.add(work, args, None if metadata is None else copied(metadata))
@@ -330,6 +336,7 @@ class TaskManager:
             raise ManagerStateError(f"join() inside {by!r} would wait for itself")
         if not self._runs and scheduler.open > len(scheduler.recurring):
             raise ManagerStateError(f"{self!r} does not run: its tasks would never end")
+        await self._call_life("atm_draining")
         await scheduler.joined()
 
     async def stop(self, timeout: Optional[float] = None) -> None:
@@ -398,13 +405,30 @@ class TaskManager:
         """
         self._scheduler.release(task)
 
+    def add_inner(self, work: Callable[[], Awaitable[T]], metadata: Optional[Mapping[str, Any]] = None) -> Task[T]:
+        """:meth:`add_task` for work that stands for tasks a strategy holds: ``max_pending`` has counted those already.
+
+        It is admitted, and passes the gates, like any other.
+        """
+        return self._scheduler.add(work, check_work(work), copied(metadata))
+
     def settle(self, task: Task[Any], outcome: Outcome) -> None:
         """The outcome of a task that a strategy kept (``atm_hold``); others are asked for ``atm_again`` first.
+
+        An outcome with a duration counts as an attempt.
 
         Raises:
             ManagerStateError: It is not held.
         """
         self._scheduler.settle_held(task, outcome)
+
+    def reject(self, task: Task[Any], error: TaskRejected) -> bool:
+        """Settle a task that waits (queued, held or asleep) as failed with ``error``; nobody is asked ``atm_again``.
+
+        Returns:
+            False if it runs or is settled.
+        """
+        return self._scheduler.reject(task, error)
 
     def reorder(self, task: Task[Any]) -> None:
         """Ask for the order (``atm_order``) of a queued task again."""
@@ -488,10 +512,28 @@ class TaskManager:
         self._runs = False
         self._scheduler.halt()
         try:
+            if self._late:
+                await asyncio.wait(self._late)
             await self._call_life("atm_manager_stopped")
         finally:
             if self._stopping is not None and not self._stopping.done():
                 self._stopping.set_result(None)
+
+    def _tell_late(self, hook: str, owner: str) -> None:
+        """Tell one plugin, which came or goes while the manager runs, that it has started or stopped."""
+        calls = self._scheduler.calls
+        for position, name in enumerate(calls.owners[hook]):
+            if name != owner:
+                continue
+            try:
+                answer = getattr(calls, hook[len("atm_") :])[position](self)
+            except Exception as error:
+                _log.error("%s", hook_error(calls, hook, position, None, error), exc_info=error)
+                continue
+            if inspect.isawaitable(answer):
+                telling = asyncio.ensure_future(_logged(answer, calls, hook, position))
+                self._late.add(telling)
+                telling.add_done_callback(self._late.discard)
 
     async def _call_life(self, hook: str) -> None:
         calls = self._scheduler.calls
@@ -506,12 +548,19 @@ class TaskManager:
                 raise
             except Exception as error:
                 failed = hook_error(calls, hook, position, None, error)
-                if hook == "atm_manager_stopped":  # the others are to stop, too
+                if hook != "atm_manager_started":  # the others are to hear of it, too
                     _log.error("%s", failed, exc_info=error)
                 else:
                     first = first or failed
         if first is not None:
             raise first
+
+
+async def _logged(answer: Awaitable[Any], calls: HookCalls, hook: str, position: int) -> None:
+    try:
+        await answer
+    except Exception as error:
+        _log.error("%s", hook_error(calls, hook, position, None, error), exc_info=error)
 
 
 _CANCEL_ROUNDS = 3  # of a second each, for work that swallows its cancellation

@@ -10,17 +10,17 @@ import asyncio
 import heapq
 import logging
 import math
-import threading
 import time
 from contextvars import Context, copy_context
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
 from atm_core import attempts
 from atm_core.calls import HookCalls
-from atm_core.compat import EAGER, coroutine_of, make_task
+from atm_core.compat import coroutine_of, task_maker
 from atm_core.errors import HookError, ManagerStateError, TaskRejected, WorkError
 from atm_core.keyed_lanes import make_board
-from atm_core.lanes import LATER, Board, Refused, hook_error
+from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
 from atm_core.outcome import Outcome
 from atm_core.task import CANCELLED, FAILED, PENDING, RUNNING, SUCCEEDED, Task
 from atm_core.waits import Waits
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Scheduler"]
 
 _log = logging.getLogger("atm_core")
+_NEVER = math.inf
 _STARTS_PER_TURN = 128  # then the loop has its turn
 
 
@@ -54,6 +55,14 @@ class Scheduler:
         name: For the asyncio tasks it makes.
     """
 
+    # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
+    __slots__ = (
+        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_dormant", "_joining", "_make", "_n",
+        "_older", "_origin", "_push", "_soon", "_starts", "_timer", "_yields", "asleep", "attempts", "board", "calls", "cancelled",
+        "clock", "failed", "held", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected",
+        "running", "shut", "starting", "succeeded", "thread", "waits", "watches_begin",
+    )  # fmt: skip
+
     calls: HookCalls
     board: Board
 
@@ -63,7 +72,8 @@ class Scheduler:
         self.loop: Optional[asyncio.AbstractEventLoop] = None
         self.clock: Callable[[], float] = time.monotonic
         self.thread = 0
-        self.primes = not EAGER
+        self.primes = True
+        self._make: Callable[[Any], asyncio.Task[Any]]
         self.starting = False  # between start and stop
         self.paused = False
         self.shut = False  # the loop is being shut down: nothing starts, nothing comes again
@@ -83,8 +93,10 @@ class Scheduler:
         self._joining: List[asyncio.Future[None]] = []
         self._timer: Optional[asyncio.TimerHandle] = None
         self._busy = False
-        self._soon = False
+        self._soon = False  # a turn is on its way
+        self._yields = False  # ... and until then nothing starts, since the last one had its fill
         self._starts: Optional[Task[Any]] = None
+        self._admitting: Optional[Task[Any]] = None
         self._n = 0
         self.use(calls)
 
@@ -105,13 +117,20 @@ class Scheduler:
                     del self.held[task]
                     waiting.append(task)
         self.calls = calls
-        self.board = make_board(calls)
+        self._use_board()
+        self._admits = bool(calls.admit or calls.admitted)
         self._brief = not (calls.again or calls.settled) and len(calls.finished_plain) == len(calls.finished)
         self.watches_begin = bool(calls.began) or not self._brief
         self._attempt = attempts.full if calls.execute or calls.around else attempts.plain
         now = self.clock()
         for task in waiting:
             self._join(task, now)
+
+    def _use_board(self) -> None:
+        self.board = board = make_board(self.calls)
+        # Where nothing is asked when a task is added, it goes straight to the end of the queue.
+        direct = isinstance(board, OneLane) and not (self.calls.hold or self.calls.admit or self.calls.admitted)
+        self._push = board.queue.append if direct else None
 
     def calls_of(self, task: Task[Any]) -> HookCalls:
         """The hooks with which a running attempt began."""
@@ -122,15 +141,18 @@ class Scheduler:
         if self.loop is loop:
             return
         shift = loop.time() - self.clock()
-        self.loop, self.clock, self.thread = loop, loop.time, threading.get_ident()
-        self.primes = not EAGER or loop.get_task_factory() is not None
+        self.loop, self.thread = loop, get_ident()
+        # asyncio's own clock is this one behind another call.
+        plain = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+        self.clock = time.monotonic if plain else loop.time
+        self._make, self.primes = task_maker(loop, self.name)
         if abs(shift) > 1e-3:
             waiting = self.board.tasks()
             for task in [*waiting, *self.asleep, *self.held]:
                 task._added_at += shift
             self.asleep = {task: at + shift for task, at in self.asleep.items()}
             self._alarms = [(at + shift, n, task) for at, n, task in self._alarms]
-            self.board = make_board(self.calls)
+            self._use_board()
             for task in waiting:
                 self._join(task, self.clock())
 
@@ -163,12 +185,14 @@ class Scheduler:
         """
         if self.loop is None:
             self._look_for_loop()
-        elif self.starting and threading.get_ident() != self.thread:
+        elif self.starting and get_ident() != self.thread:
             raise ManagerStateError("add_task from another thread than that of the event loop: use submit_threadsafe")
         if args is None:
-            if work in self._claimed:
+            claimed = self._claimed
+            before = len(claimed)
+            claimed.add(work)
+            if len(claimed) == before:
                 raise WorkError(f"{work!r} is added already: a coroutine runs only once; submit its function instead")
-            self._claimed.add(work)
         if task is None:
             task = _new(Task)
             task._work = work
@@ -182,18 +206,16 @@ class Scheduler:
         if origin is None or context != origin.context:
             origin = self._origin = _Origin(self, context)
         task._origin = origin
-        calls = self.calls
-        if calls.admit or calls.admitted:
+        if self._admits:
             self._admit(task, now)
         self.open += 1
-        if calls.hold or self.asleep:
+        if self._push is not None:
+            self._push(task)
+        elif self.calls.hold or self.asleep:
             self.enter(task, now)
         else:
-            try:
-                self.board.add(task, now)
-            except HookError as error:
-                self.conclude(task, Outcome(None, error), now)
-        if self.starting and not self._soon and not self._busy:
+            self._join(task, now)
+        if not self._soon and self.starting:
             self.soon()
         return task  # type: ignore[no-any-return]
 
@@ -204,6 +226,7 @@ class Scheduler:
 
     def _admit(self, task: Task[Any], now: float) -> None:
         position, hook = 0, "atm_admit"
+        outer, self._admitting = self._admitting, task
         try:
             for position, admit in enumerate(self.calls.admit):
                 admit(self.manager, task, now)
@@ -220,6 +243,8 @@ class Scheduler:
             if isinstance(error, TaskRejected) or not isinstance(error, Exception):
                 raise
             raise hook_error(self.calls, hook, position, task, error) from error
+        finally:
+            self._admitting = outer
 
     def enter(self, task: Task[Any], now: float, holder: int = 0) -> None:
         """Asleep, then held by a strategy, then in a lane: put a pending task where it belongs.
@@ -272,12 +297,12 @@ class Scheduler:
         """See ``Task.not_before``: at admission, or while it sleeps."""
         if at is not None and (isinstance(at, bool) or not isinstance(at, (int, float)) or at != at):
             raise ValueError(f"not_before must be a time or None, got {at!r}")
-        if task in self.asleep and any(one[2] is task for one in self._alarms[:1]) or task in self._dormant:
+        if task is self._admitting:
+            self.asleep[task] = -math.inf if at is None else at
+        elif task in self.asleep:
             self._sleep(task, self.clock() if at is None else at)
-        elif at is None:
-            self.asleep.pop(task, None)
         else:
-            self.asleep[task] = at
+            raise ManagerStateError(f"{task!r} waits no more for its time: set not_before in atm_admitted")
 
     def set_recurring(self, task: Task[Any], recurs: bool) -> None:
         """See ``Task.recurring``."""
@@ -300,37 +325,38 @@ class Scheduler:
             self.loop.call_soon(self._turn_now)
 
     def _turn_now(self) -> None:
-        self._soon = False
-        self.turn(self.clock())
+        self._soon = self._yields = False
+        self.turn(self.clock(), _STARTS_PER_TURN)
 
-    def turn(self, now: float) -> None:
-        """Start what may start; not re-entrant, and bounded."""
-        if self._busy or self._soon or self.paused or not self.starting:
+    def turn(self, now: float, left: int) -> None:
+        """Start what may start, up to ``left`` tasks, and see about the rest soon; not re-entrant."""
+        if self._busy or self._yields or self.paused or not self.starting:
             return
         self._busy = True
-        left = _STARTS_PER_TURN
+        self._yields = left > 1
+        board = self.board
         try:
-            while True:
-                task = self.board.next(now)
+            while left:
+                task = board.next(now)
                 if task is None:
+                    self._yields = False
                     break
+                left -= 1
                 if task is LATER:
-                    left = 1
-                elif type(task) is Refused:
+                    break
+                if type(task) is Refused:
                     self.conclude(task.task, Outcome(None, task.error), now)
                 else:
                     self._start(task, now)
-                    if self.paused or not self.starting:
+                    if self.paused or not self.starting or board is not self.board:
                         break
-                left -= 1
-                if not left:
-                    break
-                now = self.clock()
+                if not self.primes:  # the start may have taken its time: it was the work's first step
+                    now = self.clock()
         finally:
             self._busy = False
-            if not left:
+            if not self._soon and (self._yields or not left):
                 self.soon()
-            if self.board.wake_at != math.inf or self._alarms or self._timer is not None:
+            if self.board.wake_at != _NEVER or self._alarms or self._timer is not None:
                 self._set_timer()
 
     def _set_timer(self) -> None:
@@ -361,7 +387,7 @@ class Scheduler:
                     self.enter(task, now)
         finally:
             self._busy = False
-        self.turn(now)
+        self.turn(now, _STARTS_PER_TURN)
         if not self._soon:
             self._set_timer()
 
@@ -383,12 +409,14 @@ class Scheduler:
         coro = self._attempt(self, task)
         if self.primes:
             coro.send(None)
-        self._starts = task
+            self.running[task] = task._origin.context.run(self._make, coro)
+            return
+        self._starts = task  # the first step runs here, and with it perhaps the whole attempt
         try:
-            made = make_task(task._origin.context, coro, self.loop, self.name, self.primes)
+            made = task._origin.context.run(self._make, coro)
         finally:
             cancelled, self._starts = self._starts is None, None
-        if not made.done():
+        if task._state is RUNNING and not made.done():
             self.running[task] = made
             if cancelled:
                 made.cancel()
@@ -420,9 +448,13 @@ class Scheduler:
     def began(self, task: Task[Any]) -> float:
         """The attempt's first step runs."""
         now = self.clock()
-        calls = self.calls_of(task)
-        for owner, began in zip(calls.owners["atm_began"], calls.began):
-            self._tell(calls, "atm_began", began, owner, task, now)
+        calls = self.calls if not self._older else self.calls_of(task)
+        for began in calls.began:
+            try:
+                began(task, now)
+            except Exception as error:
+                failed = hook_error(calls, "atm_began", calls.began.index(began), task, error)
+                _log.error("%s", failed, exc_info=error)
         return now
 
     def ended_well(self, task: Task[Any], value: Any, began: Optional[float]) -> None:
@@ -436,7 +468,10 @@ class Scheduler:
                 finished(task)
         except Exception:
             self._finish_rest(task, finished)
-        self.board.finished(task._place)
+        board = self.board
+        board.parked = False
+        if task._place is not None:
+            board.finished(task._place)
         waiters = task._value
         task._state = SUCCEEDED
         task._value = value
@@ -449,10 +484,10 @@ class Scheduler:
             self._cancelling.discard(task)
         if not self.open:
             self._origin = None
-        if self._joining:
+        if self._joining and self.open <= len(self._dormant):
             self._check_joined()
         if not self._busy:
-            self.turn(self.clock())
+            self.turn(self.clock(), 1)  # one for one, at once; whether there is room for more is seen for all together
 
     def _finish_rest(self, task: Task[Any], failed: Callable[..., Any]) -> None:
         """``failed`` raised: log it, and let those after it give back what they hold."""
@@ -490,7 +525,7 @@ class Scheduler:
         if deferred:
             self.soon()
         elif not self._busy:
-            self.turn(now)
+            self.turn(now, 1)
 
     def conclude(self, task: Task[Any], outcome: Outcome, now: float) -> None:
         """An attempt has ended, or was refused: again, or settled?"""
@@ -514,6 +549,8 @@ class Scheduler:
                     continue
                 if isinstance(at, bool) or not isinstance(at, (int, float)) or at != at:
                     raise TypeError(f"it answered {at!r}, which is no time")
+                if at == math.inf:
+                    return None, outcome
                 if task._args is None and task._attempts:
                     raise WorkError(f"{task!r} cannot run again, since its work is an awaitable: submit a function")
             except Exception as error:
@@ -582,7 +619,7 @@ class Scheduler:
 
     def cancel(self, task: Task[Any]) -> bool:
         """Cancel a task that is not settled."""
-        if self.starting and threading.get_ident() != self.thread and self.loop is not None:
+        if self.starting and get_ident() != self.thread and self.loop is not None:
             self.loop.call_soon_threadsafe(task.cancel)
             return True
         self._cancelling.add(task)
@@ -599,6 +636,16 @@ class Scheduler:
         self.soon()
         return True
 
+    def reject(self, task: Task[Any], error: Exception) -> bool:
+        """Settle a task that waits with ``error``, and do not ask whether it is to come again."""
+        if task._state is not PENDING or task._origin is None:
+            return False
+        if self.held.pop(task, None) is None and task not in self.asleep:
+            self.board.discard(task)
+        self._settle(task, Outcome(None, error), self.clock())
+        self.soon()
+        return True
+
     def release(self, task: Task[Any]) -> None:
         """A strategy hands back a task that it held."""
         position = self.held.pop(task, None)
@@ -610,6 +657,8 @@ class Scheduler:
         """A strategy that held a task knows its outcome."""
         if self.held.pop(task, None) is None:
             raise ManagerStateError(f"{task!r} is not held by a strategy")
+        if outcome.duration is not None:  # it was attempted, elsewhere
+            task._attempts += 1
         self.conclude(task, outcome, self.clock())
 
     def lent(self, by: Task[Any]) -> None:

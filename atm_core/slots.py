@@ -20,7 +20,7 @@ __all__ = ["SlotGate"]
 class SlotGate(Gate):
     """Base for strategies that limit how much runs at once: who holds how much, and lending while a holder waits.
 
-    A subclass answers :meth:`limit`. When a running task awaits a task of the same manager that is still queued, it
+    A subclass answers :meth:`limit_of`. When a running task awaits a task of the same manager that is still queued, it
     lends its slots while it waits, so nested work cannot deadlock on its own limit; before it goes on it takes them
     back, ahead of every queued task. A wait that is cancelled takes them back at once, which can for a moment mean
     more than the limit: what is being cancelled must not wait.
@@ -40,13 +40,13 @@ class SlotGate(Gate):
         self._held: Dict[Task[Any], Tuple[_Pool, float]] = {}
         self._lent: Dict[Task[Any], _Loan] = {}
 
-    def limit(self, key: Hashable) -> float:
+    def limit_of(self, key: Hashable) -> float:
         """How much may run at once under ``key``. When it rises, call :meth:`grant` and ``manager.wake()``."""
         return math.inf
 
     def capacity(self, key: Hashable) -> float:
         """The largest cost that can ever fit: the present limit."""
-        return self.limit(key)
+        return self.limit_of(key)
 
     def used(self, key: Hashable = None) -> float:
         """How much runs now under ``key``."""
@@ -55,13 +55,13 @@ class SlotGate(Gate):
     def grant(self, key: Hashable = None) -> None:
         """Give free slots to the tasks that lent theirs and want to go on."""
         pool = self._shared if key is None else self._pools.get(key)
-        while pool is not None and pool.returning and pool.used + pool.returning[0].cost <= self.limit(key):
+        while pool is not None and pool.returning and pool.used + pool.returning[0].cost <= self.limit_of(key):
             self._take_back(pool.returning[0])
 
     def explain(self, task: Task[Any], now: float) -> str:
         key = self.key_of(task)
         where = "" if key is None else f" for {key!r}"
-        return f"{self.used(key):g} of {self.limit(key):g} slots{where} are taken"
+        return f"{self.used(key):g} of {self.limit_of(key):g} slots{where} are taken"
 
     def stats(self) -> Dict[str, Any]:
         running = self._shared.used + sum(pool.used for pool in self._pools.values())
@@ -72,12 +72,12 @@ class SlotGate(Gate):
         """At once while there is room, otherwise when something finishes."""
         if self._plain:
             pool = self._shared
-            return now if pool.used < self.limit(None) and not pool.returning else math.inf
+            return now if pool.used < self.limit_of(None) and not pool.returning else math.inf
         key, cost = self.key_of(task), self.cost_of(task)
         found = self._shared if key is None else self._pools.get(key)
         if found is None:
-            return now if cost <= self.limit(key) else math.inf
-        return now if found.used + cost <= self.limit(key) and not found.returning else math.inf
+            return now if cost <= self.limit_of(key) else math.inf
+        return now if found.used + cost <= self.limit_of(key) and not found.returning else math.inf
 
     @hookimpl
     def atm_started(self, task: Task[Any], now: float) -> None:
@@ -129,7 +129,7 @@ class SlotGate(Gate):
         loan.waits.discard(task)
         if loan.waits:
             return None
-        if cancelled or loan.pool.used + loan.cost <= self.limit(loan.pool.key):
+        if cancelled or loan.pool.used + loan.cost <= self.limit_of(loan.pool.key):
             self._take_back(loan)
             return None
         return self._returned(loan)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Hashable
+import math
+from typing import TYPE_CHECKING, Any, Dict, Hashable, Optional
 
-from atm_core import Settings, SlotGate
+from atm_core import Settings, SlotGate, hookimpl
 from atm_core.strategy import Cost, Key
+
+if TYPE_CHECKING:
+    from atm_core import Task
 
 __all__ = ["ConcurrentLimitStrategy"]
 
@@ -32,9 +36,17 @@ class ConcurrentLimitStrategy(SlotGate):
             self.max_concurrent: int = check.count("max_concurrent", max_concurrent)
         super().__init__(key=key, cost=cost)
 
-    def limit(self, key: Hashable) -> float:
+    def limit_of(self, key: Hashable) -> float:
         """The same for every key."""
         return self.max_concurrent
+
+    @hookimpl
+    def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:
+        """At once while there is room, otherwise when something finishes."""
+        if self._plain:  # the most frequent question of all, in its shortest form
+            pool = self._shared
+            return now if pool.used < self.max_concurrent and not pool.returning else math.inf
+        return super().atm_ready_at(task, now)
 
     def stats(self) -> Dict[str, Any]:
         return {"max_concurrent": self.max_concurrent, **super().stats()}

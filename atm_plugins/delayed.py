@@ -44,7 +44,7 @@ class DelayedStrategy(SlotGate):
         self._keys: Dict[Task[Any], Hashable] = {}  # of what runs
         self._imminent: Dict[Hashable, Task[Any]] = {}  # started, the first step still to come
 
-    def limit(self, key: Hashable) -> float:
+    def limit_of(self, key: Hashable) -> float:
         """One at a time, or any number when the delay is measured from the start."""
         return math.inf if self._from_start else 1
 

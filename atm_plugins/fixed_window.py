@@ -51,6 +51,8 @@ class FixedWindowStrategy(Gate):
         super().__init__(key=key, cost=cost)
         self._epoch = 0.0  # what the loop's clock shows at a multiple of the window
         self._windows: OrderedDict[Hashable, _Window] = OrderedDict()  # the one opened longest ago first
+        self._plain = self._key is None and self._cost is None
+        self._shared = (None, _Window(), 1)  # without keys and costs: the same for every task
         self._unbegun: Dict[Task[Any], Tuple[Hashable, _Window, float]] = {}  # started, the first step still to come
 
     def capacity(self, key: Hashable) -> float:
@@ -59,7 +61,7 @@ class FixedWindowStrategy(Gate):
 
     def remaining(self, key: Hashable, now: float) -> float:
         """How many more may start in the present window; all of them if none is open."""
-        window = self._windows.get(key)
+        window = self._shared[1] if self._plain else self._windows.get(key)
         if window is None:
             return self.max_requests
         return self.max_requests - window.unbegun - (window.used if now < window.closes_at else 0)
@@ -81,20 +83,28 @@ class FixedWindowStrategy(Gate):
     @hookimpl
     def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:
         """At once while the window has room, otherwise when it closes."""
-        window = self._windows.get(self.key_of(task))
-        cost = self.cost_of(task)
-        if window is None:
-            return now
-        if now >= window.closes_at:
-            if window.unbegun + cost <= self.max_requests:
+        if self._plain:
+            _, window, cost = self._shared
+        else:
+            cost = self.cost_of(task)
+            found = self._windows.get(self.key_of(task))
+            if found is None:
                 return now
-            # As many as fit are about to open the next window with their first steps, and to say when it closes.
-            return now + self.window_seconds
-        return now if window.used + window.unbegun + cost <= self.max_requests else window.closes_at
+            window = found
+        if now < window.closes_at:
+            return now if window.used + window.unbegun + cost <= self.max_requests else window.closes_at
+        if window.unbegun + cost <= self.max_requests:
+            return now
+        # As many as fit are about to open the next window with their first steps, and to say when it closes.
+        return now + self.window_seconds
 
     @hookimpl
     def atm_started(self, task: Task[Any], now: float) -> None:
         """It takes its place, but counts only with its first step."""
+        if self._plain:
+            self._unbegun[task] = self._shared
+            self._shared[1].unbegun += 1
+            return
         key, cost = self.key_of(task), self.cost_of(task)
         window = self._windows.get(key)
         if window is None:
@@ -107,12 +117,14 @@ class FixedWindowStrategy(Gate):
         """It counts, in the window that is open now or that it opens."""
         key, window, cost = self._unbegun.pop(task)
         window.unbegun -= cost
-        if now >= window.closes_at:
-            window.closes_at = self._closing(now)
-            window.used = 0
+        if now < window.closes_at:
+            window.used += cost
+            return
+        window.closes_at = self._closing(now)
+        window.used = cost
+        if not self._plain:
             self._windows.move_to_end(key)
             self._drop_closed(now)
-        window.used += cost
 
     @hookimpl
     def atm_finished(self, task: Task[Any]) -> None:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, AsyncIterator, Awaitable, Callable, Dict, Generator, Iterator, List, Tuple
 
@@ -1069,19 +1070,24 @@ def test_a_deadlock_is_still_one_after_the_jobs(quiet: None) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 9), reason="asyncio ends the executor from Python 3.9")
-def test_the_thread_pool_is_closed_without_waiting_in_virtual_time(quiet: None) -> None:
-    threads = []
+def test_the_thread_pool_is_closed_and_awaited(quiet: None) -> None:
+    waited = []
 
-    async def main() -> None:
-        threads.append(await asyncio.get_event_loop().run_in_executor(None, threading.current_thread))
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, **options: Any) -> None:
+            waited.append(wait)
+            super().shutdown(wait, **options)
 
-    run(main(), allow_io=True)
-    assert not threads[0].is_alive()
+    async def main() -> int:
+        loop = asyncio.get_event_loop()
+        loop.set_default_executor(Pool(1))
+        return await loop.run_in_executor(None, work)
+
+    assert run(main(), allow_io=True) == work()
+    assert waited[0] is True
 
 
 def test_an_executor_of_ones_own_may_be_the_default(quiet: None) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     async def main() -> str:
         loop = asyncio.get_event_loop()
         loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="own"))

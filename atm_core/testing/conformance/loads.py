@@ -1,0 +1,36 @@
+"""Random loads, the same in every run."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from atm_core.testing.conformance.subject import Piece
+
+__all__ = ["for_random", "loads"]
+
+# Multiples of powers of two add up without rounding, and so do meet.
+_TIMES = st.sampled_from([0.0, 0.0, 0.125, 0.25, 0.5, 1.0, 1.5])
+
+
+def loads(most: int = 8) -> Any:
+    """Up to ``most`` pieces of work."""
+    piece = st.builds(
+        Piece,
+        arrives=_TIMES,
+        lasts=_TIMES,
+        fails=st.sampled_from([False, False, False, True]),
+        cancelled_at=st.sampled_from([None, None, None, 0.0, 0.25, 0.5, 1.0]),
+    )
+    return st.lists(piece, min_size=1, max_size=most)
+
+
+def for_random(holds: Callable[..., None], *drawn: Any, examples: int = 40) -> None:
+    """Call ``holds`` with values that hypothesis draws, always the same ones."""
+    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    once: Any = given(*drawn)(holds)
+    settings(
+        derandomize=True, database=None, deadline=None, max_examples=examples, suppress_health_check=quiet
+    )(once)()

@@ -1,0 +1,181 @@
+"""Tests: managers are independent, can be started again, and forget; and what it all costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import itertools
+import time
+import types
+import weakref
+from typing import Any, Dict, List, Sequence
+
+from atm_core.manager import TaskManager
+from atm_core.task import Task
+from atm_core.testing.conformance.steps import SteppedLoop, run_in
+from atm_core.testing.conformance.subject import Piece, Play, Subject, check
+from atm_core.testing.virtual_time import run
+
+__all__ = ["ManagerTests"]
+
+_LOAD = [*([Piece(lasts=0.25)] * 4), Piece(lasts=0.25, fails=True), Piece(arrives=0.5, cancelled_at=0.625), Piece(arrives=0.5)]
+_BATCH = 200
+
+
+class ManagerTests(Subject):
+    """Managers are independent, can be started again, and forget; and what it all costs."""
+
+    def test_two_managers_share_nothing(self, settings: Any) -> None:
+        """What happens under one instance has no effect on tasks under another one."""
+        alone = self.play(_LOAD, [self.factory(**settings)])
+        one, other = (Play(self, load, [self.factory(**settings)]) for load in (_LOAD, _LOAD * 2))
+
+        async def main() -> None:
+            await asyncio.gather(other.run(), one.run())
+            await asyncio.gather(one.manager.aclose(), other.manager.aclose())
+
+        one.in_loop(main())
+        for play in (one, other):
+            play.look_at_results()
+        check(one.outcomes() == alone.outcomes(), f"beside another manager: {one.outcomes()}, alone: {alone.outcomes()}")
+
+    def test_a_stopped_manager_starts_again(self, settings: Any) -> None:
+        """Nothing begins between stop and start; what was queued runs afterwards, also in another event loop."""
+        play = Play(self, [Piece(lasts=0.25)] * 8, [self.factory(**settings)])
+        manager = play.manager
+
+        async def stop_amid() -> None:
+            await manager.idle()
+            await asyncio.sleep(0.125)
+            await manager.stop()
+            begun = sum(map(len, play.begun))
+            await asyncio.sleep(1.0)
+            check(sum(map(len, play.begun)) == begun, "work began while the manager was stopped")
+
+        async def first() -> float:
+            for n in range(8):
+                play.add(n)
+            await stop_amid()
+            await stop_amid()
+            return asyncio.get_running_loop().time()
+
+        async def second(now: float) -> None:
+            await asyncio.sleep(now)  # clocks of loops go on
+            await stop_amid()
+            await manager.idle()
+            await play.join()
+            await manager.aclose()
+
+        play.in_loop(second(play.in_loop(first())))
+        play.look_at_results()
+
+    def test_settled_tasks_can_be_collected(self, settings: Any) -> None:
+        """Whatever their end was, nothing but its owner keeps a handle, while manager and strategy go on."""
+        strategy = self.factory(**settings)
+
+        async def main() -> List[str]:
+            manager = TaskManager([strategy])
+            await manager.idle()
+            play = _without_recorder(self, [*_LOAD, Piece(arrives=1.0, lasts=4.0, cancelled_at=2.0)], manager)
+            await play.feed()
+            await play.join()
+            references = [weakref.ref(task) for task in play.handles()]
+            play.tasks.clear()
+            await asyncio.sleep(self.rest_seconds)
+            gc.collect()
+            kept = [task for task in (reference() for reference in references) if task is not None]
+            found = [f"{task!r}, by {_referrers(task, kept)}" for task in kept]
+            await manager.aclose()
+            return found
+
+        found = run_in(SteppedLoop(), main())
+        check(not found, f"{len(found)} settled tasks are kept: {'; '.join(found[:3])}")
+
+    def test_idle_keys_do_not_stay(self, settings: Any) -> None:
+        """Thousands of keys (tasks, if it takes no ``key``) come and go: what it holds does not grow."""
+        numbers: Any = weakref.WeakKeyDictionary()
+        count = itertools.count()
+
+        def own_key(task: Task[Any]) -> str:
+            return f"key-{numbers.setdefault(task, next(count))}"
+
+        keyed = "key" in inspect.signature(type(self.factory(**settings))).parameters
+        strategy = self.factory(**{**settings, "key": own_key} if keyed else settings)
+
+        async def main() -> List[int]:
+            sizes = []
+            manager = TaskManager([strategy])
+            for _ in range(6):
+                await manager.idle()
+                play = _without_recorder(self, [Piece(lasts=0.0, fails=n % 5 == 4) for n in range(_BATCH)], manager)
+                await play.feed()
+                await play.join()
+                await manager.stop()
+                del play
+                gc.collect()
+                sizes.append(_held(strategy, (own_key, manager)))
+                await asyncio.sleep(self.rest_seconds)
+            await manager.aclose()
+            return sizes
+
+        sizes = run_in(SteppedLoop(), main())
+        growth = sizes[-1] - sizes[2]
+        check(growth < _BATCH // 2, f"after each {_BATCH} {'keys' if keyed else 'tasks'} it holds more objects: {sizes}")
+
+    def test_what_its_hooks_cost(self, capsys: Any) -> None:
+        """Printed, not judged: microseconds a no-op task, beyond a manager without strategies."""
+        settings = self.valid[0] if self.roomy is None else self.roomy
+        tasks, best = 1000, {True: float("inf"), False: float("inf")}
+        for _ in range(3):
+            for with_it in best:
+                began = time.perf_counter()
+                run(_no_ops(self, [self.factory(**settings)] if with_it else [], tasks))
+                best[with_it] = min(best[with_it], time.perf_counter() - began)
+        cost = max(0.0, best[True] - best[False]) / tasks * 1e6
+        with capsys.disabled():
+            print(f" {self.name}: {cost:.1f} µs a task ", end="")
+
+
+async def _no_ops(subject: Subject, stack: Sequence[Any], tasks: int) -> None:
+    async def nothing() -> None:
+        return None
+
+    async with TaskManager(stack) as manager:
+        for n in range(tasks):
+            subject.submit(manager, nothing, n)
+
+
+def _without_recorder(subject: Subject, load: Sequence[Piece], manager: TaskManager) -> Play:
+    """A play that leaves no trace in the manager: a recorder would keep the tasks."""
+    play = Play(subject, load, ())
+    play.manager = manager
+    return play
+
+
+def _referrers(task: Any, known: List[Any]) -> str:
+    found = [one for one in gc.get_referrers(task) if one is not known and not isinstance(one, types.FrameType)]
+    return ", ".join(f"{type(one).__name__} {repr(one)[:60]}" for one in found[:3])
+
+
+def _held(strategy: Any, without: Sequence[Any]) -> int:
+    """How many elements all containers have together that can be reached from the strategy."""
+    seen: Dict[int, Any] = {id(one): one for one in without}
+    todo, count = [strategy], 0
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, _NOT_ITS_OWN):
+            continue
+        seen[id(one)] = one
+        if isinstance(one, types.FunctionType):
+            todo.extend(one.__closure__ or ())
+            continue
+        try:
+            count += len(one) if not isinstance(one, (str, bytes)) else 0
+        except TypeError:
+            pass
+        todo.extend(gc.get_referents(one))
+    return count
+
+
+_NOT_ITS_OWN = (type, types.ModuleType, types.FrameType, types.CodeType, types.CoroutineType, asyncio.AbstractEventLoop, TaskManager)
