@@ -70,4 +70,4 @@ __all__ = [
 ]
 
 # Last, since the built-in strategies stand on the names above, as every strategy does.
-from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy  # noqa: E402
+from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy

@@ -12,7 +12,7 @@ if sys.version_info >= (3, 10):
 else:
     import importlib_metadata as metadata
 
-__all__ = ["coroutine_of", "load_toml", "metadata", "task_maker"]
+__all__ = ["cancel", "coroutine_of", "load_toml", "metadata", "task_maker"]
 
 
 def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]], bool]:
@@ -32,7 +32,19 @@ def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]]
 
 def coroutine_of(task: asyncio.Task[Any]) -> Any:
     """The coroutine that an asyncio task runs."""
-    return getattr(task, "_coro") if sys.version_info < (3, 8) else task.get_coro()
+    if sys.version_info >= (3, 8):
+        return task.get_coro()
+    return task._coro
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel an asyncio task.
+
+    Python 3.7 ends a task that is cancelled in its very last step with an exception, and reports that as never looked at.
+    """
+    task.cancel()
+    if sys.version_info < (3, 8):
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 def load_toml(text: str) -> Dict[str, Any]:

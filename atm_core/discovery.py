@@ -102,7 +102,7 @@ def _unknown(name: str, installed: List[Installed]) -> UnknownStrategyError:
     if normal in _KNOWN and normal not in [one.name for one in installed]:
         return UnknownStrategyError(f"no strategy named {name!r}: pip install {_KNOWN[normal]}", name)
     names = sorted({one.name for one in installed})
-    near = nearest(name, names) or [one for one in nearest(name, list(_KNOWN))[:1]]
+    near = nearest(name, names) or nearest(name, list(_KNOWN))[:1]
     message = f"no strategy named {name!r}"
     if near:
         install = "" if near[0] in names else f", after pip install {_KNOWN[near[0]]}"

@@ -58,11 +58,15 @@ class SettingError(AtmError, ValueError):
         message: What was expected, and what came.
         parameter: The parameter's name, as it stands in the signature.
         value: The value that was refused.
-        others: More mistakes of the same call, so that all are told at once.
+        others: More mistakes of the same call, so that all are told at once; ``problems`` holds this one and them,
+            ``message`` what is wrong with this one.
     """
 
-    def __init__(self, message: str, parameter: str = "", value: Any = None, others: Sequence[SettingError] = ()) -> None:
+    def __init__(
+        self, message: str, parameter: str = "", value: Any = None, others: Sequence[SettingError] = ()
+    ) -> None:
         super().__init__("; ".join([message, *(str(other) for other in others)]))
+        self.message = message
         self.parameter = parameter
         self.value = value
         self.problems: List[SettingError] = [self, *others]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 from typing import TYPE_CHECKING, Any, Dict, Optional
@@ -128,7 +127,9 @@ class FourMethods:
         if answer is None:
             return self._poll_interval
         if isinstance(answer, bool) or not isinstance(answer, (int, float)) or answer != answer:
-            raise AtmError(f"get_sleep_interval of {self.name} answered {answer!r}: it must be seconds, None or math.inf")
+            raise AtmError(
+                f"get_sleep_interval of {self.name} answered {answer!r}: it must be seconds, None or math.inf"
+            )
         # Asking a strategy again at once, which says "now" and gives nothing, would hang the loop.
         return float(answer) if answer > 0 else self._poll_interval
 

@@ -54,9 +54,9 @@ class Admission:
     def atm_admitted(self, manager: TaskManager, task: Task[Any], now: float) -> None:
         """Everyone agreed: the task is in. May set ``task.not_before``, the earliest time of its start. ::
 
-            @hookimpl
-            def atm_admitted(self, task, now):
-                task.not_before = now + task.metadata.get("delay", 0.0)
+        @hookimpl
+        def atm_admitted(self, task, now):
+            task.not_before = now + task.metadata.get("delay", 0.0)
         """
 
 
@@ -116,9 +116,9 @@ class Scheduling:
     def atm_started(self, task: Task[Any], now: float) -> None:
         """Every gate said "now", and the task starts: book it. ::
 
-            @hookimpl
-            def atm_started(self, task, now):
-                self.last_start = now
+        @hookimpl
+        def atm_started(self, task, now):
+            self.last_start = now
         """
 
     @hookspec
@@ -152,9 +152,9 @@ class Execution:
     def atm_around(self, task: Task[Any]) -> Any:
         """An async context manager that is entered in the attempt, around the work: a timeout, a span, a lease. ::
 
-            @hookimpl
-            def atm_around(self, task):
-                return asyncio.timeout(30)
+        @hookimpl
+        def atm_around(self, task):
+            return asyncio.timeout(30)
         """
 
 
@@ -165,9 +165,9 @@ class Completion:
     def atm_finished(self, task: Task[Any], outcome: Outcome, now: float) -> None:
         """Give back what was booked. Exactly once for each ``atm_started``, whatever happened. ::
 
-            @hookimpl
-            def atm_finished(self, task):
-                self.running -= 1
+        @hookimpl
+        def atm_finished(self, task):
+            self.running -= 1
         """
 
     @hookspec(firstresult=True)
@@ -186,9 +186,9 @@ class Completion:
     def atm_settled(self, task: Task[Any], outcome: Outcome, now: float) -> None:
         """The outcome is final. Exactly once for each admitted task. For observers. ::
 
-            @hookimpl
-            def atm_settled(self, task, outcome):
-                print(task, outcome)
+        @hookimpl
+        def atm_settled(self, task, outcome):
+            print(task, outcome)
         """
 
 
@@ -199,27 +199,27 @@ class Life:
     def atm_manager_started(self, manager: TaskManager) -> Any:
         """The manager begins to start tasks. May be ``async``. ::
 
-            @hookimpl
-            async def atm_manager_started(self, manager):
-                self.sampler = asyncio.ensure_future(self.sample())
+        @hookimpl
+        async def atm_manager_started(self, manager):
+            self.sampler = asyncio.ensure_future(self.sample())
         """
 
     @hookspec
     def atm_manager_stopped(self, manager: TaskManager) -> Any:
         """The manager has stopped and nothing of it runs. May be ``async``. ::
 
-            @hookimpl
-            async def atm_manager_stopped(self, manager):
-                self.sampler.cancel()
+        @hookimpl
+        async def atm_manager_stopped(self, manager):
+            self.sampler.cancel()
         """
 
     @hookspec
     def atm_draining(self, manager: TaskManager) -> None:
         """Someone waits for everything to end (``join``, the end of ``async with``): gather no longer. ::
 
-            @hookimpl
-            def atm_draining(self, manager):
-                self.flush()
+        @hookimpl
+        def atm_draining(self, manager):
+            self.flush()
         """
 
     @hookspec

@@ -50,7 +50,7 @@ class _Ticket:
 
 
 class _Group:
-    """The lanes that wait for one gate and key, as a heap of ``(order, n, ticket)``."""
+    """The lanes that wait for one gate and key, as a heap of ``(order, n, m, ticket)``."""
 
     __slots__ = ("armed_at", "name", "waiting")
 
@@ -92,7 +92,7 @@ class ManyLanes(Board):
             asked += 1
             if asked > _ASK_AT_MOST:
                 return LATER
-            ticket = heapq.heappop(self._ready)[2]
+            ticket = heapq.heappop(self._ready)[3]
             lane, group = ticket.lane, ticket.let_out_by
             if lane.ticket is not ticket:
                 continue
@@ -238,7 +238,7 @@ class ManyLanes(Board):
         ticket = lane.ticket = _Ticket(lane, None, by)
         entry = self._head(lane)
         order, number = (entry[0], entry[1]) if entry is not None else (self._sample, (-math.inf, 0))
-        heapq.heappush(self._ready, (order, number, ticket))
+        heapq.heappush(self._ready, (order, number, next(self._count), ticket))
 
     def _park(self, lane: _Lane, entry: Any, let_out_by: Optional[_Group], gate: int, until: float) -> None:
         name = self._group_name(gate, lane.key)
@@ -246,7 +246,7 @@ class ManyLanes(Board):
         if group is None:
             group = self._groups[name] = _Group(name)
         ticket = lane.ticket = _Ticket(lane, group, None)
-        heapq.heappush(group.waiting, (entry[0], entry[1], ticket))
+        heapq.heappush(group.waiting, (entry[0], entry[1], next(self._count), ticket))
         if until < group.armed_at:
             group.armed_at = until
             heapq.heappush(self._times, (until, next(self._count), group))
@@ -265,7 +265,7 @@ class ManyLanes(Board):
 
     def _best(self, group: _Group) -> Any:
         waiting = group.waiting
-        while waiting and waiting[0][2].lane.ticket is not waiting[0][2]:
+        while waiting and waiting[0][3].lane.ticket is not waiting[0][3]:
             heapq.heappop(waiting)
         return waiting[0] if waiting else None
 
@@ -279,7 +279,7 @@ class ManyLanes(Board):
                 del self._groups[group.name]
             return
         heapq.heappop(group.waiting)
-        self._let_out(best[2].lane, group)
+        self._let_out(best[3].lane, group)
 
     def _group_name(self, gate: int, key: Tuple[Hashable, ...]) -> Tuple[int, Hashable]:
         at = self.calls.lane_of_gate[gate]

@@ -83,7 +83,7 @@ class Board(abc.ABC):
     def wake(self) -> None:
         """Anything may have changed: ask everyone again."""
 
-    def reorder(self, task: Task[Any], now: float) -> None:
+    def reorder(self, task: Task[Any], now: float) -> None:  # noqa: B027 - nothing to do where nothing is ordered
         """Ask for the task's order again."""
 
     @abc.abstractmethod
@@ -214,7 +214,9 @@ def as_refusal(calls: HookCalls, gate: int, task: Task[Any], error: Exception) -
     return error if isinstance(error, TaskRejected) else hook_error(calls, "atm_ready_at", gate, task, error)
 
 
-def hook_error(calls: HookCalls, hook: str, position: int, task: Optional[Task[Any]], cause: BaseException) -> HookError:
+def hook_error(
+    calls: HookCalls, hook: str, position: int, task: Optional[Task[Any]], cause: BaseException
+) -> HookError:
     """The error for a hook that raised ``cause``."""
     owner = calls.owners[hook][position]
     about = "" if task is None else f" for {task!r}"

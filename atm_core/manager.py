@@ -7,13 +7,33 @@ import functools
 import inspect
 import logging
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Dict, List, Mapping, Optional, Set, Union
-from typing import TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    TypeVar,
+    Union,
+)
 
 from atm_core import report
 from atm_core.calls import HookCalls
 from atm_core.discovery import find_strategy, installed_plugins
-from atm_core.errors import ManagerClosedError, ManagerStateError, PluginError, QueueFullError, SettingTypeError, TaskRejected, WorkError
+from atm_core.errors import (
+    ManagerClosedError,
+    ManagerStateError,
+    PluginError,
+    QueueFullError,
+    SettingTypeError,
+    TaskRejected,
+    WorkError,
+)
 from atm_core.four_methods import FourMethods
 from atm_core.lanes import hook_error
 from atm_core.mapping import mapped
@@ -94,10 +114,13 @@ class TaskManager:
         self._stopping: Optional[asyncio.Future[None]] = None
         self._guard: Optional[asyncio.Task[None]] = None
         self._late: Set[asyncio.Future[None]] = set()  # hooks of plugins that came or went while it ran
+        self._stops = 0  # calls of stop() under way
         self._runs = False  # from before the strategies' start hooks to after their stop hooks
 
     @classmethod
-    def from_config(cls, config: Union[str, os.PathLike[str], Mapping[str, Any]], profile: Optional[str] = None) -> TaskManager:
+    def from_config(
+        cls, config: Union[str, os.PathLike[str], Mapping[str, Any]], profile: Optional[str] = None
+    ) -> TaskManager:
         """A manager as a config describes it.
 
         Args:
@@ -117,7 +140,10 @@ class TaskManager:
     def strategies(self) -> Dict[str, Any]:
         """The plugins by name, in the order of registration."""
         named = [(name, plugin) for name, plugin in self._plugins.list_name_plugin() if plugin is not None]
-        return {name: getattr(plugin, "strategy", plugin) if isinstance(plugin, FourMethods) else plugin for name, plugin in named}
+        return {
+            name: getattr(plugin, "strategy", plugin) if isinstance(plugin, FourMethods) else plugin
+            for name, plugin in named
+        }
 
     def register(self, plugin: Any, name: Optional[str] = None) -> str:
         """Add a strategy or another plugin, also while running; what runs already ends with the hooks it began with.
@@ -163,7 +189,9 @@ class TaskManager:
     # Work in.
 
     def add_task(
-        self, work: Union[Awaitable[T], Callable[[], Awaitable[T]], Task[T]], metadata: Optional[Mapping[str, Any]] = None
+        self,
+        work: Union[Awaitable[T], Callable[[], Awaitable[T]], Task[T]],
+        metadata: Optional[Mapping[str, Any]] = None,
     ) -> Task[T]:
         """Hand in work.
 
@@ -283,7 +311,7 @@ class TaskManager:
         Raises:
             ManagerStateError: It runs already. ManagerClosedError: It was closed.
         """
-        if self._runs:
+        if self._runs and (self._scheduler.starting or self._stops):
             raise ManagerStateError(f"{self!r} runs already")
         await self.idle()
         assert self._stopping is not None
@@ -306,6 +334,8 @@ class TaskManager:
         scheduler = self._scheduler
         if self._runs:
             if scheduler.loop is loop:
+                if not self._stops:  # an earlier stop was given up: go on
+                    scheduler.start()
                 return
             if scheduler.loop is not None and not scheduler.loop.is_closed():
                 raise ManagerStateError(f"{self!r} runs in another event loop: stop it there first")
@@ -350,7 +380,11 @@ class TaskManager:
         if not self._runs:
             return
         self._scheduler.halt()
-        await self._wait_for_running(timeout)
+        self._stops += 1
+        try:
+            await self._wait_for_running(timeout)
+        finally:
+            self._stops -= 1
         await self._stopped()
 
     async def aclose(self, timeout: Optional[float] = None) -> None:
@@ -582,7 +616,9 @@ def _instance(name: str) -> Any:
     try:
         return found()
     except TypeError as error:
-        raise SettingTypeError(f"{name} needs settings ({error}): pass an instance, or use a config", name, None) from error
+        raise SettingTypeError(
+            f"{name} needs settings ({error}): pass an instance, or use a config", name, None
+        ) from error
 
 
 def _has_four_methods(plugin: Any) -> bool:

@@ -57,7 +57,13 @@ class _Window:
     """The items in flight."""
 
     def __init__(
-        self, manager: TaskManager, scheduler: Scheduler, fn: Callable[[Any], Any], items: Any, limit: int, ordered: bool
+        self,
+        manager: TaskManager,
+        scheduler: Scheduler,
+        fn: Callable[[Any], Any],
+        items: Any,
+        limit: int,
+        ordered: bool,
     ) -> None:
         self._manager = manager
         self._scheduler = scheduler

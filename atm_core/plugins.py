@@ -90,7 +90,9 @@ def _check(plugin: Any, attribute: str, hook: Optional[str], function: Any, wrap
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise _error(plugin, f"{attribute} takes *{parameter.name}: name the arguments it needs")
         if parameter.default is not parameter.empty:
-            raise _error(plugin, f"{attribute}'s argument {parameter.name} has a default, so it would never be passed: remove it")
+            raise _error(
+                plugin, f"{attribute}'s argument {parameter.name} has a default, so it would never be passed: remove it"
+            )
         if parameter.name not in ARGUMENTS[hook]:
             offered = ", ".join(ARGUMENTS[hook])
             raise _error(plugin, f"{attribute} has no argument {parameter.name}: it may name {offered}")
@@ -120,4 +122,6 @@ def _distribution(kind: Any) -> str:
 def _snake(name: str) -> str:
     """``ConcurrentLimitStrategy`` -> ``concurrent_limit``, the name under which it would be installed."""
     name = name[: -len("Strategy")] if name.endswith("Strategy") and name != "Strategy" else name
-    return "".join("_" + c.lower() if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))
+    return "".join(
+        "_" + c.lower() if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name)
+    )

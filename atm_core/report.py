@@ -106,6 +106,8 @@ def _sentence(
     parts = []
     if not manager.running:
         parts.append("the manager is not started")
+    elif not scheduler.starting:
+        parts.append("the manager is being stopped")
     elif scheduler.paused:
         parts.append("the manager is paused")
     for one in obstacles:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tupl
 
 from atm_core import attempts
 from atm_core.calls import HookCalls
-from atm_core.compat import coroutine_of, task_maker
+from atm_core.compat import cancel, coroutine_of, task_maker
 from atm_core.errors import HookError, ManagerStateError, TaskRejected, WorkError
 from atm_core.keyed_lanes import make_board
 from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
@@ -129,8 +129,8 @@ class Scheduler:
     def _use_board(self) -> None:
         self.board = board = make_board(self.calls)
         # Where nothing is asked when a task is added, it goes straight to the end of the queue.
-        direct = isinstance(board, OneLane) and not (self.calls.hold or self.calls.admit or self.calls.admitted)
-        self._push = board.queue.append if direct else None
+        asks = self.calls.hold or self.calls.admit or self.calls.admitted
+        self._push = board.queue.append if isinstance(board, OneLane) and not asks else None
 
     def calls_of(self, task: Task[Any]) -> HookCalls:
         """The hooks with which a running attempt began."""
@@ -176,7 +176,9 @@ class Scheduler:
 
     # The way in.
 
-    def add(self, work: Any, args: Optional[Tuple[Any, ...]], metadata: Optional[Dict[str, Any]], task: Any = None) -> Task[Any]:
+    def add(
+        self, work: Any, args: Optional[Tuple[Any, ...]], metadata: Optional[Dict[str, Any]], task: Any = None
+    ) -> Task[Any]:
         """Admit work, and put it where it has to wait.
 
         Raises:
@@ -419,7 +421,7 @@ class Scheduler:
         if task._state is RUNNING and not made.done():
             self.running[task] = made
             if cancelled:
-                made.cancel()
+                cancel(made)
 
     def _start_anyway(self, task: Task[Any], now: float, position: int, error: Exception) -> bool:
         """A hook failed at a start: an observer's failure is logged, a gate's is the task's."""
@@ -439,7 +441,8 @@ class Scheduler:
                 return False
             _log.error("%s", failed, exc_info=error)
             try:
-                for position in range(position + 1, len(calls.started)):
+                while position + 1 < len(calls.started):
+                    position += 1
                     calls.started[position](task, now)
                 return True
             except Exception as another:
@@ -626,7 +629,7 @@ class Scheduler:
         if task._state is RUNNING:
             made = self.running.get(task)
             if made is not None:
-                made.cancel()
+                cancel(made)
             elif self._starts is task:
                 self._starts = None  # it cancels itself in its first step, before there is anything to cancel
             return True

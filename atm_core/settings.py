@@ -44,7 +44,7 @@ class Settings:
         if kind is not None or not self._found:
             return
         first, others = self._found[0], self._found[1:]
-        raise type(first)(str(first), first.parameter, first.value, others)
+        raise type(first)(first.message, first.parameter, first.value, others)
 
     def fail(self, parameter: str, value: Any, expected: str, *, wrong_type: bool = False) -> None:
         """Note a mistake: ``<parameter> <expected>, got <value>``."""
@@ -59,7 +59,9 @@ class Settings:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             self.fail(parameter, value, f"must be a whole number greater than {least - 1}", wrong_type=True)
         elif value < least:
-            self.fail(parameter, value, f"must be greater than {least - 1}" if least <= 1 else f"must be at least {least}")
+            self.fail(
+                parameter, value, f"must be greater than {least - 1}" if least <= 1 else f"must be at least {least}"
+            )
         return value
 
     def number(
@@ -81,7 +83,7 @@ class Settings:
             return value
         number = float(value)
         finite = math.isfinite(number) or (infinite and not math.isnan(number))
-        if not finite or number <= above and above != -math.inf or not least <= number <= most:
+        if not finite or (number <= above and above != -math.inf) or not least <= number <= most:
             self.fail(parameter, value, f"must be a {'' if infinite else 'finite '}number{_range(above, least, most)}")
             return value
         return number
@@ -119,7 +121,9 @@ class Settings:
                 return value
         if not callable(value):
             choices = "".join(f"{one!r}, " for one in also)
-            self.fail(parameter, value, f"must be {choices}a callable or its dotted name 'module:name'", wrong_type=True)
+            self.fail(
+                parameter, value, f"must be {choices}a callable or its dotted name 'module:name'", wrong_type=True
+            )
         return value
 
     def exceptions(self, parameter: str, value: Any, *, predicate: bool = False) -> Any:
@@ -128,7 +132,7 @@ class Settings:
         Returns:
             A tuple of classes, fit for ``isinstance``, or the predicate.
         """
-        if isinstance(value, type) or isinstance(value, str):
+        if isinstance(value, (type, str)):
             value = (value,)
         if callable(value):
             if not predicate:

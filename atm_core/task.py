@@ -7,8 +7,22 @@ import enum
 import logging
 import types
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Generator, Generic, List, Mapping, Optional, Tuple
-from typing import TypeVar, Union, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    Generator,
+    Generic,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+)
 
 from atm_core.errors import ManagerStateError, NotSettledError
 from atm_core.work import awaitable_of, check_work, close_work, copied
@@ -85,7 +99,9 @@ class Task(Generic[T]):
     _attempts: int
     _place: Any
 
-    def __init__(self, work: Union[Awaitable[T], Callable[[], Awaitable[T]]], metadata: Optional[Mapping[str, Any]] = None) -> None:
+    def __init__(
+        self, work: Union[Awaitable[T], Callable[[], Awaitable[T]]], metadata: Optional[Mapping[str, Any]] = None
+    ) -> None:
         self._args = check_work(work)
         self._work = work
         self._metadata = copied(metadata)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["submit_threadsafe"]
 
 
-def submit_threadsafe(manager: TaskManager, scheduler: Scheduler, call: Callable[[], Any]) -> concurrent.futures.Future[Any]:
+def submit_threadsafe(
+    manager: TaskManager, scheduler: Scheduler, call: Callable[[], Any]
+) -> concurrent.futures.Future[Any]:
     """See ``TaskManager.submit_threadsafe``."""
     loop = scheduler.loop
     if not scheduler.starting or loop is None or loop.is_closed():

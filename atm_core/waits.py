@@ -94,7 +94,9 @@ class Waits:
         while open_ends:
             one = open_ends.pop()
             if one is by:
-                raise WaitCycleError("tasks wait for each other: " + " -> ".join(map(repr, _circle(by, one, came_from))))
+                raise WaitCycleError(
+                    "tasks wait for each other: " + " -> ".join(map(repr, _circle(by, one, came_from)))
+                )
             for further in self._waits_for.get(one, ()):
                 if further not in came_from:
                     came_from[further] = one

@@ -78,7 +78,9 @@ def awaitable_of(fn: Callable[..., Any], made: Any) -> Any:
     if inspect.isawaitable(made):
         return made
     name = getattr(fn, "__qualname__", None) or repr(fn)
-    raise WorkError(f"{name} returned {type(made).__name__}, not an awaitable: make it async, or pass in_thread({name})")
+    raise WorkError(
+        f"{name} returned {type(made).__name__}, not an awaitable: make it async, or pass in_thread({name})"
+    )
 
 
 def copied(metadata: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:

@@ -52,7 +52,11 @@ class FixedWindowStrategy(Gate):
         self._epoch = 0.0  # what the loop's clock shows at a multiple of the window
         self._windows: OrderedDict[Hashable, _Window] = OrderedDict()  # the one opened longest ago first
         self._plain = self._key is None and self._cost is None
-        self._shared = (None, _Window(), 1)  # without keys and costs: the same for every task
+        self._shared: Tuple[Hashable, _Window, float] = (
+            None,
+            _Window(),
+            1,
+        )  # without keys and costs: the same for every task
         self._unbegun: Dict[Task[Any], Tuple[Hashable, _Window, float]] = {}  # started, the first step still to come
 
     def capacity(self, key: Hashable) -> float:

@@ -34,7 +34,9 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name != "hypothesis":
                 raise
-            raise ImportError("StrategyConformance needs hypothesis: pip install async-task-manager[testing]") from error
+            raise ImportError(
+                "StrategyConformance needs hypothesis: pip install async-task-manager[testing]"
+            ) from error
 
         return StrategyConformance
     if name == "VirtualTimePolicy":

@@ -147,7 +147,9 @@ class Recorder:
                         last = row
                     continue
                 if measure_from == "completion" and running:
-                    raise AssertionError(f"{row.task!r} began{who} at {row.time:.9g} s while {_names(running)} ran")
+                    raise AssertionError(
+                        f"{row.task!r} began{who} at {row.time:.9g} s while {_names(running)} ran"
+                    )
                 if last is not None and row.time < last.time + seconds:
                     raise AssertionError(
                         f"{row.task!r} began{who} at {row.time:.9g} s, less than {seconds:g} s after the {measure_from} "
@@ -167,7 +169,10 @@ class Recorder:
         for row in self.rows:
             if row.hook == "atm_began":
                 began.setdefault(row.task, len(began))
-        place = {**began, **{task.metadata["name"]: at for task, at in began.items() if "name" in task.metadata}}
+        place = {
+            **began,
+            **{task.metadata["name"]: at for task, at in began.items() if "name" in task.metadata},
+        }
         missing = [task for task in tasks if task not in place]
         if missing:
             raise AssertionError(f"these never began: {_names(missing)}")
@@ -182,7 +187,9 @@ class Recorder:
         settled: Dict[Task[Any], float] = {}
         for row in self.rows:
             if row.task in settled:
-                raise AssertionError(f"{row.task!r} was settled at {settled[row.task]:.9g} s, and then came {row.hook} at {row.time:.9g} s")
+                raise AssertionError(
+                    f"{row.task!r} was settled at {settled[row.task]:.9g} s, and then came {row.hook} at {row.time:.9g} s"
+                )
             if row.hook == "atm_settled":
                 settled[row.task] = row.time
             elif row.hook == "atm_admitted":
@@ -217,7 +224,13 @@ class Recorder:
         found: Dict[Hashable, List[Row]] = {}
         for row in self.rows:
             if row.hook in hooks:
-                at = None if key is None else row.task.metadata.get(key) if isinstance(key, str) else key(row.task)
+                at = (
+                    None
+                    if key is None
+                    else row.task.metadata.get(key)
+                    if isinstance(key, str)
+                    else key(row.task)
+                )
                 found.setdefault(at, []).append(row)
         for at, rows in found.items():
             yield ("" if key is None else f" for {at!r}"), rows

@@ -37,7 +37,9 @@ class BooksTests(Subject):
 
     def test_cancellation_gives_back(self, settings: Any) -> None:
         """After tasks that are cancelled, in the queue and while they run, and a rest, it behaves as new."""
-        self.like_new_after([Piece(lasts=2.0, cancelled_at=at) for at in (0.0, 0.125, 0.5, 0.5, 1.0)], settings)
+        self.like_new_after(
+            [Piece(lasts=2.0, cancelled_at=at) for at in (0.0, 0.125, 0.5, 0.5, 1.0)], settings
+        )
 
     def like_new_after(self, load: Load, settings: Settings) -> None:
         """Run ``load`` over and over; then the same tasks must begin as early as under a new strategy."""
@@ -96,6 +98,10 @@ def check_like_new(used: List[Any], new: List[Any]) -> None:
     """The same tasks began at the same times, to the accuracy of sums of floats."""
     ours, theirs = ([times for times, _, _ in outcomes] for outcomes in (used, new))
     same = all(
-        len(one) == len(other) and all(abs(a - b) < 1e-6 for a, b in zip(one, other)) for one, other in zip(ours, theirs)
+        len(one) == len(other) and all(abs(a - b) < 1e-6 for a, b in zip(one, other))
+        for one, other in zip(ours, theirs)
     )
-    check(same, f"tasks begin at {ours} s, under a new strategy at {theirs} s: something was not given back (or set remembers)")
+    check(
+        same,
+        f"tasks begin at {ours} s, under a new strategy at {theirs} s: something was not given back (or set remembers)",
+    )

@@ -38,7 +38,12 @@ class CancellationTests(Subject):
     def test_cancelling_the_manager_at_every_await(self, settings: Any) -> None:
         """``run()``, ``stop()``, ``join()`` and ``async with`` are cancelled before each of their steps."""
         sweep = _Sweep(self, settings)
-        for life, words in ((_running, "run()"), (_stopping, "stop()"), (_joining, "join()"), (_within, "async with")):
+        for life, words in (
+            (_running, "run()"),
+            (_stopping, "stop()"),
+            (_joining, "join()"),
+            (_within, "async with"),
+        ):
             sweep.at_every_step(f"{words} was cancelled", life, lambda play, story: story.cancel())
 
 

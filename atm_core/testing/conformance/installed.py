@@ -52,7 +52,10 @@ class InstalledTests(Subject):
     def test_it_is_found_by_its_entry_point(self) -> None:
         """Its name in the group ``atm.strategies`` leads to the class that the factory makes."""
         found = [one for one in installed_strategies() if one.name == self.name]
-        check(found, f"no entry point {self.name!r} in the group atm.strategies: is the package installed (pip install -e .)?")
+        check(
+            found,
+            f"no entry point {self.name!r} in the group atm.strategies: is the package installed (pip install -e .)?",
+        )
         owners = ", ".join(one.distribution for one in found)
         check(len(found) == 1, f"several distributions offer {self.name!r}: {owners}")
         made = type(self.factory(**self.valid[0]))
@@ -80,7 +83,10 @@ class InstalledTests(Subject):
                 parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY),
                 f"the setting {name} of {kind.__name__} cannot be given as a keyword: configs could not set it",
             )
-            check(parameter.annotation is not parameter.empty, f"the setting {name} of {kind.__name__} has no annotation")
+            check(
+                parameter.annotation is not parameter.empty,
+                f"the setting {name} of {kind.__name__} has no annotation",
+            )
             check(name in words, f"the setting {name} of {kind.__name__} is not explained in its docstring")
         for settings in [*self.valid, *self.invalid]:
             unknown = [name for name in settings if name not in parameters]
@@ -88,7 +94,9 @@ class InstalledTests(Subject):
 
     def test_it_is_made_outside_of_any_loop(self, settings: Any) -> None:
         """Managers are set up before the loop runs: the constructor may ask for none, and each call makes a new object."""
-        check(self.factory(**settings) is not self.factory(**settings), "the factory gave the same object twice")
+        check(
+            self.factory(**settings) is not self.factory(**settings), "the factory gave the same object twice"
+        )
 
     def test_each_invalid_setting_is_refused_by_name_and_value(self) -> None:
         """``SettingError``, or another ``ValueError`` or ``TypeError``, that names the parameter and the value."""
@@ -100,7 +108,9 @@ class InstalledTests(Subject):
             except (ValueError, TypeError) as error:
                 message = str(error)
                 named = [name for name in wrong if name in message and _shows(message, wrong[name])]
-                check(named, f"for {wrong!r}, the error names no parameter together with its value: {message}")
+                check(
+                    named, f"for {wrong!r}, the error names no parameter together with its value: {message}"
+                )
             else:
                 raise AssertionError(f"{wrong!r} is accepted")
 
@@ -114,7 +124,12 @@ class InstalledTests(Subject):
             if calls is None:
                 has.add("holds")
                 continue
-            hooks = (("gate", calls.ready_at), ("order", calls.order), ("holds", calls.hold), ("again", calls.again))
+            hooks = (
+                ("gate", calls.ready_at),
+                ("order", calls.order),
+                ("holds", calls.hold),
+                ("again", calls.again),
+            )
             has.update(kind for kind, functions in hooks if functions)
         said = set(self.kind) - {"rejects"}
         check(said == has, f"kind says {sorted(said)}, but its hooks make it {sorted(has)}")

@@ -19,7 +19,12 @@ from atm_core.testing.virtual_time import run
 
 __all__ = ["ManagerTests"]
 
-_LOAD = [*([Piece(lasts=0.25)] * 4), Piece(lasts=0.25, fails=True), Piece(arrives=0.5, cancelled_at=0.625), Piece(arrives=0.5)]
+_LOAD = [
+    *([Piece(lasts=0.25)] * 4),
+    Piece(lasts=0.25, fails=True),
+    Piece(arrives=0.5, cancelled_at=0.625),
+    Piece(arrives=0.5),
+]
 _BATCH = 200
 
 
@@ -38,7 +43,10 @@ class ManagerTests(Subject):
         one.in_loop(main())
         for play in (one, other):
             play.look_at_results()
-        check(one.outcomes() == alone.outcomes(), f"beside another manager: {one.outcomes()}, alone: {alone.outcomes()}")
+        check(
+            one.outcomes() == alone.outcomes(),
+            f"beside another manager: {one.outcomes()}, alone: {alone.outcomes()}",
+        )
 
     def test_a_stopped_manager_starts_again(self, settings: Any) -> None:
         """Nothing begins between stop and start; what was queued runs afterwards, also in another event loop."""
@@ -52,6 +60,8 @@ class ManagerTests(Subject):
             begun = sum(map(len, play.begun))
             await asyncio.sleep(1.0)
             check(sum(map(len, play.begun)) == begun, "work began while the manager was stopped")
+            left = [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
+            check(not left, f"these run on while the manager is stopped: {left}")
 
         async def first() -> float:
             for n in range(8):
@@ -108,7 +118,9 @@ class ManagerTests(Subject):
             manager = TaskManager([strategy])
             for _ in range(6):
                 await manager.idle()
-                play = _without_recorder(self, [Piece(lasts=0.0, fails=n % 5 == 4) for n in range(_BATCH)], manager)
+                play = _without_recorder(
+                    self, [Piece(lasts=0.0, fails=n % 5 == 4) for n in range(_BATCH)], manager
+                )
                 await play.feed()
                 await play.join()
                 await manager.stop()
@@ -121,7 +133,10 @@ class ManagerTests(Subject):
 
         sizes = run_in(SteppedLoop(), main())
         growth = sizes[-1] - sizes[2]
-        check(growth < _BATCH // 2, f"after each {_BATCH} {'keys' if keyed else 'tasks'} it holds more objects: {sizes}")
+        check(
+            growth < _BATCH // 2,
+            f"after each {_BATCH} {'keys' if keyed else 'tasks'} it holds more objects: {sizes}",
+        )
 
     def test_what_its_hooks_cost(self, capsys: Any) -> None:
         """Printed, not judged: microseconds a no-op task, beyond a manager without strategies."""
@@ -154,7 +169,9 @@ def _without_recorder(subject: Subject, load: Sequence[Piece], manager: TaskMana
 
 
 def _referrers(task: Any, known: List[Any]) -> str:
-    found = [one for one in gc.get_referrers(task) if one is not known and not isinstance(one, types.FrameType)]
+    found = [
+        one for one in gc.get_referrers(task) if one is not known and not isinstance(one, types.FrameType)
+    ]
     return ", ".join(f"{type(one).__name__} {repr(one)[:60]}" for one in found[:3])
 
 
@@ -178,4 +195,12 @@ def _held(strategy: Any, without: Sequence[Any]) -> int:
     return count
 
 
-_NOT_ITS_OWN = (type, types.ModuleType, types.FrameType, types.CodeType, types.CoroutineType, asyncio.AbstractEventLoop, TaskManager)
+_NOT_ITS_OWN = (
+    type,
+    types.ModuleType,
+    types.FrameType,
+    types.CodeType,
+    types.CoroutineType,
+    asyncio.AbstractEventLoop,
+    TaskManager,
+)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any, Callable, List, NamedTuple, Sequence
 
-from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
 from hypothesis import strategies as st
 
+from atm_core.testing.conformance.gates import ClosedUntil
 from atm_core.testing.conformance.loads import for_random, loads
 from atm_core.testing.conformance.subject import Load, Piece, Subject, check
 from atm_core.testing.recorder import Recorder
+from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
 
 __all__ = ["StackTests"]
 
@@ -22,9 +23,17 @@ class _BuiltIn(NamedTuple):
 
 
 BUILT_INS = (
-    _BuiltIn("concurrent_limit", lambda: ConcurrentLimitStrategy(2), lambda recorder: recorder.max_running(2)),
-    _BuiltIn("delayed", lambda: DelayedStrategy(0.5), lambda recorder: recorder.min_gap(0.5, measure_from="completion")),
-    _BuiltIn("fixed_window", lambda: FixedWindowStrategy(2, 1.0), lambda recorder: recorder.never_more_than(3, 1.0)),
+    _BuiltIn(
+        "concurrent_limit", lambda: ConcurrentLimitStrategy(2), lambda recorder: recorder.max_running(2)
+    ),
+    _BuiltIn(
+        "delayed",
+        lambda: DelayedStrategy(0.5),
+        lambda recorder: recorder.min_gap(0.5, measure_from="completion"),
+    ),
+    _BuiltIn(
+        "fixed_window", lambda: FixedWindowStrategy(2, 1.0), lambda recorder: recorder.never_more_than(3, 1.0)
+    ),
 )
 
 _LOAD = [Piece(arrives, lasts) for arrives in (0.0, 0.125, 1.5) for lasts in (0.25, 0.0, 0.5)]
@@ -39,6 +48,15 @@ class StackTests(Subject):
         first, second = (self.play(load, [self.factory(**settings)]).outcomes() for _ in range(2))
         check(first == second, "two equal runs differ: give valid a fixed seed, or none of what is random")
 
+    def test_it_passes_no_closed_gate(self, settings: Any) -> None:
+        """While another gate is closed no work runs, and afterwards all of it does: nothing goes round the gates."""
+        for position in range(2):
+            stack = [ClosedUntil(8.0)]
+            stack.insert(position, self.factory(**settings))
+            play = self.play(_LOAD, stack)
+            early = [times for times in play.begun if times and times[0] < 8.0]
+            check(not early, f"tasks began at {early} s, though another gate was closed until 8 s")
+
     def test_it_composes_with_each_built_in_strategy(self, settings: Any) -> None:
         """With one at a time, before it and behind it."""
         for built_in in BUILT_INS:
@@ -47,10 +65,14 @@ class StackTests(Subject):
     def test_it_composes_with_random_stacks(self, settings: Any) -> None:
         """With several of them and random loads, in every order."""
         stacks = st.lists(st.sampled_from(BUILT_INS), min_size=2, max_size=3, unique=True)
-        for_random(lambda load, stack: self._in_every_order(settings, load, stack), loads(5), stacks, examples=8)
+        for_random(
+            lambda load, stack: self._in_every_order(settings, load, stack), loads(5), stacks, examples=8
+        )
 
     def _in_every_order(self, settings: Any, load: Load, stack: Sequence[_BuiltIn]) -> None:
-        mine = _BuiltIn(self.name, lambda: self.factory(**settings), lambda recorder: self.promise(recorder, settings))
+        mine = _BuiltIn(
+            self.name, lambda: self.factory(**settings), lambda recorder: self.promise(recorder, settings)
+        )
         first: List[Any] = []
         for order in itertools.permutations([mine, *stack]):
             play = self.play(load, [one.make() for one in order])

@@ -33,7 +33,10 @@ class SteppedLoop(VirtualTimeLoop):
     """
 
     def __init__(
-        self, at: Optional[int] = None, act: Optional[Callable[[], Any]] = None, events: Optional[Sized] = None
+        self,
+        at: Optional[int] = None,
+        act: Optional[Callable[[], Any]] = None,
+        events: Optional[Sized] = None,
     ) -> None:
         super().__init__()
         self.steps = 0

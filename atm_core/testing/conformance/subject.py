@@ -122,7 +122,9 @@ class Play:
     ``tasks[n]`` its handle, or the exception that refused it.
     """
 
-    def __init__(self, subject: Subject, load: Load, stack: Sequence[Any], before: Optional[Play] = None) -> None:
+    def __init__(
+        self, subject: Subject, load: Load, stack: Sequence[Any], before: Optional[Play] = None
+    ) -> None:
         self.subject = subject
         self.load = load
         if before is None:
@@ -152,7 +154,9 @@ class Play:
         loop = asyncio.get_running_loop()
         self.origin = loop.time()
         adds = [(piece.arrives, 0, n) for n, piece in enumerate(self.load)]
-        cancels = [(piece.cancelled_at, 1, n) for n, piece in enumerate(self.load) if piece.cancelled_at is not None]
+        cancels = [
+            (piece.cancelled_at, 1, n) for n, piece in enumerate(self.load) if piece.cancelled_at is not None
+        ]
         for at, cancels_it, n in sorted(adds + cancels):
             if at > loop.time() - self.origin:
                 await asyncio.sleep(self.origin + at - loop.time())
@@ -206,7 +210,9 @@ class Play:
             joining.cancel()
             stuck = [task for task in self.handles() if not task.done()]
             reasons = "; ".join(str(self.manager.explain(task)) for task in stuck[:3])
-            raise AssertionError(f"{len(stuck)} tasks are still not settled after {self.subject.patience_seconds:g} s: {reasons}")
+            raise AssertionError(
+                f"{len(stuck)} tasks are still not settled after {self.subject.patience_seconds:g} s: {reasons}"
+            )
         await joining
         for n in range(len(self.load)):
             self.cancel(n)
@@ -218,7 +224,9 @@ class Play:
         """The handles of all pieces that were let in."""
         return [task for task in self.tasks if isinstance(task, Task)]
 
-    def in_loop(self, main: Coroutine[Any, Any, T], at: Optional[int] = None, act: Optional[Callable[[], Any]] = None) -> T:
+    def in_loop(
+        self, main: Coroutine[Any, Any, T], at: Optional[int] = None, act: Optional[Callable[[], Any]] = None
+    ) -> T:
         """Run ``main`` in a new loop; the framework must not log an error meanwhile."""
         with _Errors():
             return run_in(SteppedLoop(at, act, self.recorder.rows), main)
@@ -235,25 +243,42 @@ class Play:
                 continue
             check(task.done(), f"{what} was never settled")
             allowed = 1 + (self.recorder.again.get(task, 0) if may_repeat else 0)
-            check(len(self.begun[n]) <= allowed, f"{what} ran {len(self.begun[n])} times, where {allowed} was allowed")
+            check(
+                len(self.begun[n]) <= allowed,
+                f"{what} ran {len(self.begun[n])} times, where {allowed} was allowed",
+            )
             if task.state is TaskState.SUCCEEDED:
                 check(not piece.fails, f"{what} succeeded, though its work raised")
-                check(task.result() == ("value of", n), f"{what} has the result {task.result()!r}, which is not its own")
+                check(
+                    task.result() == ("value of", n),
+                    f"{what} has the result {task.result()!r}, which is not its own",
+                )
                 check(self.begun[n], f"{what} has a result, but never ran")
             elif task.state is TaskState.FAILED:
                 error = task.exception()
                 if isinstance(error, WorkFailed):
-                    check(str(error).startswith(f"piece {n} "), f"{what} has the failure of another: {error!r}")
+                    check(
+                        str(error).startswith(f"piece {n} "), f"{what} has the failure of another: {error!r}"
+                    )
                 else:
-                    check(isinstance(error, TaskRejected), f"{what} failed with {error!r}, caused by {getattr(error, '__cause__', None)!r}")
-                    check(may_reject, f"{what} was rejected, by {error!r}: add 'rejects' to kind if it may be")
+                    check(
+                        isinstance(error, TaskRejected),
+                        f"{what} failed with {error!r}, caused by {getattr(error, '__cause__', None)!r}",
+                    )
+                    check(
+                        may_reject, f"{what} was rejected, by {error!r}: add 'rejects' to kind if it may be"
+                    )
             elif n not in self.cancelled:
                 check(False, f"{what} was cancelled by nobody")
 
     def outcomes(self) -> List[Any]:
         """Of each piece: when its body began, when it ended, and how it was settled."""
         return [
-            (self.begun[n], self.ended[n], task.state.value if isinstance(task, Task) else type(task).__name__)
+            (
+                self.begun[n],
+                self.ended[n],
+                task.state.value if isinstance(task, Task) else type(task).__name__,
+            )
             for n, task in enumerate(self.tasks)
         ]
 
