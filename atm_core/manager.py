@@ -296,7 +296,7 @@ class TaskManager:
         error: Optional[Exception] = None
         if self._closed:
             error = ManagerClosedError(f"{self!r} is closed and takes no more tasks")
-        elif self.max_pending is not None and self._scheduler.waiting >= self.max_pending:
+        elif self.max_pending is not None and self._scheduler.is_full(self.max_pending):
             self._scheduler.rejected += 1
             error = QueueFullError(f"{self.max_pending} tasks wait already (max_pending)")
         if error is not None:

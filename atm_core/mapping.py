@@ -82,15 +82,11 @@ class _Window:
         """Take items as long as there is room."""
         try:
             while True:
-                while not self._has_room():
-                    self._room = asyncio.get_running_loop().create_future()
-                    await self._room
+                await self._until_room()
                 item = await self._next_item()
                 if item is _END:
                     return
-                while not self._has_room():  # others may have filled the queue while the item was made
-                    self._room = asyncio.get_running_loop().create_future()
-                    await self._room
+                await self._until_room()  # others may have filled the queue while the item was made
                 task = self._manager.submit(self._fn, item)
                 self.alive.add(task)
                 if self._ordered:
@@ -120,9 +116,16 @@ class _Window:
         if self._aiter is not None and hasattr(self._aiter, "aclose"):
             await self._aiter.aclose()
 
-    def _has_room(self) -> bool:
+    async def _until_room(self) -> None:
         most = self._manager.max_pending
-        return len(self.alive) < self._limit and (most is None or self._scheduler.waiting < most)
+        while True:
+            if len(self.alive) >= self._limit:
+                self._room = asyncio.get_running_loop().create_future()
+                await self._room
+            elif most is not None and self._scheduler.waiting >= most:
+                await self._scheduler.room()
+            else:
+                return
 
     async def _next_item(self) -> Any:
         if self._aiter is None:

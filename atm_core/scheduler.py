@@ -57,7 +57,7 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_dormant", "_joining", "_make", "_n",
+        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_dormant", "_for_room", "_joining", "_make", "_n",
         "_older", "_origin", "_push", "_soon", "_starts", "_timer", "_yields", "asleep", "attempts", "board", "calls", "cancelled",
         "clock", "failed", "held", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected",
         "running", "shut", "starting", "succeeded", "thread", "waits", "watches_begin",
@@ -90,6 +90,7 @@ class Scheduler:
         self._cancelling: Set[Task[Any]] = set()
         self._older: Dict[Task[Any], HookCalls] = {}  # of attempts that began before plugins changed
         self._origin: Optional[_Origin] = None
+        self._for_room: List[asyncio.Future[None]] = []
         self._joining: List[asyncio.Future[None]] = []
         self._timer: Optional[asyncio.TimerHandle] = None
         self._busy = False
@@ -188,7 +189,7 @@ class Scheduler:
         if self.loop is None:
             self._look_for_loop()
         elif self.starting and get_ident() != self.thread:
-            raise ManagerStateError("add_task from another thread than that of the event loop: use submit_threadsafe")
+            raise _wrong_thread()
         if args is None:
             claimed = self._claimed
             before = len(claimed)
@@ -408,6 +409,8 @@ class Scheduler:
             self._claimed.discard(task._work)
         task._attempts += 1
         self.attempts += 1
+        if self._for_room:
+            self._tell_room()
         coro = self._attempt(self, task)
         if self.primes:
             coro.send(None)
@@ -587,6 +590,8 @@ class Scheduler:
             self._tell(calls, "atm_settled", settled, owner, task, outcome, now)
         if not self.open:
             self._origin = None
+        if self._for_room:
+            self._tell_room()
         self._check_joined()
 
     def _release_work(self, task: Task[Any]) -> None:
@@ -612,6 +617,14 @@ class Scheduler:
     def waiting(self) -> int:
         """How many tasks are admitted and do not run."""
         return self.open - self.busy_with
+
+    def is_full(self, max_pending: int) -> bool:
+        """Whether so many tasks wait, after those have started that may."""
+        if self.starting and get_ident() != self.thread:
+            raise _wrong_thread()
+        if self.waiting >= max_pending:
+            self.turn(self.clock(), _STARTS_PER_TURN)
+        return self.waiting >= max_pending
 
     def abandon_running(self) -> None:
         """The loop in which tasks ran was closed under them: they will never end by themselves."""
@@ -689,6 +702,18 @@ class Scheduler:
         if dropped:
             _log.warning("%s: the event loop was shut down; %d queued tasks were cancelled", self.name, dropped)
 
+    async def room(self) -> None:
+        """Wait until a task leaves the queue."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._for_room.append(waiter)
+        await waiter
+
+    def _tell_room(self) -> None:
+        waiters, self._for_room = self._for_room, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def joined(self) -> None:
         """Wait until nothing is pending or running; recurring tasks asleep do not count."""
         if self.open > len(self._dormant):
@@ -706,6 +731,10 @@ class Scheduler:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+
+def _wrong_thread() -> ManagerStateError:
+    return ManagerStateError("a task was added from another thread than the event loop's: use submit_threadsafe")
 
 
 _new = object.__new__

@@ -28,6 +28,7 @@ class Settings:
 
     Each check returns the value that it was given (a float for numbers), so that a constructor reads
     ``self.delay_seconds = check.duration("delay_seconds", delay_seconds)``. A value that fails is returned unchanged.
+    The base class's constructor is called last in the block, so that its mistakes are told with the others.
 
     Args:
         owner: Who is being set up, usually the class's name; it stands at the end of each message.
@@ -41,7 +42,11 @@ class Settings:
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Any) -> None:
-        if kind is not None or not self._found:
+        if isinstance(error, SettingError):  # of the base class, whose constructor is called in the block
+            self._found.extend(error.problems)
+        elif error is not None:
+            return
+        if not self._found:
             return
         first, others = self._found[0], self._found[1:]
         raise type(first)(first.message, first.parameter, first.value, others)

@@ -34,7 +34,7 @@ class ConcurrentLimitStrategy(SlotGate):
     def __init__(self, max_concurrent: int, *, key: Key = None, cost: Cost = None) -> None:
         with Settings("ConcurrentLimitStrategy") as check:
             self.max_concurrent: int = check.count("max_concurrent", max_concurrent)
-        super().__init__(key=key, cost=cost)
+            super().__init__(key=key, cost=cost)
 
     def limit_of(self, key: Hashable) -> float:
         """The same for every key."""

@@ -37,7 +37,7 @@ class DelayedStrategy(SlotGate):
         with Settings("DelayedStrategy") as check:
             self.delay_seconds: float = check.duration("delay_seconds", delay_seconds)
             self.measure_from: str = check.choice("measure_from", measure_from, ("completion", "start"))
-        super().__init__(key=key)
+            super().__init__(key=key)
         self._from_start = measure_from == "start"
         # By key, the earliest first, as each new time is later than all before it; dropped when it has passed.
         self._next_at: OrderedDict[Hashable, float] = OrderedDict()

@@ -48,7 +48,7 @@ class FixedWindowStrategy(Gate):
             self.max_requests: int = check.count("max_requests", max_requests)
             self.window_seconds: float = check.duration("window_seconds", window_seconds, zero=False)
             self.align: str = check.choice("align", align, ("first", "epoch"))
-        super().__init__(key=key, cost=cost)
+            super().__init__(key=key, cost=cost)
         self._epoch = 0.0  # what the loop's clock shows at a multiple of the window
         self._windows: OrderedDict[Hashable, _Window] = OrderedDict()  # the one opened longest ago first
         self._plain = self._key is None and self._cost is None

@@ -236,8 +236,6 @@ def test_max_pending():
         manager = TaskManager(ConcurrentLimitStrategy(1), max_pending=2)
         await manager.idle()
         running = manager.submit(value, 1, 5)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
         queued = [manager.submit(value, i, 5) for i in range(2)]
         with pytest.raises(QueueFullError, match="max_pending"):
             manager.add_task(value())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, List, Optional, Tuple
 
-from atm_core.testing.conformance.loads import for_random, loads
+from atm_core.testing.conformance.loads import CROWD, for_random, loads
 from atm_core.testing.conformance.subject import Load, Piece, Play, Settings, Subject, check
 
 __all__ = ["BooksTests", "check_like_new", "probe", "probes_of_new"]
@@ -25,6 +25,7 @@ class BooksTests(Subject):
             play = self.play(load, [self.factory(**settings)])
             self.promise(play.recorder, settings)
 
+        holds(CROWD)
         for_random(holds, loads())
 
     def test_success_gives_back(self, settings: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from atm_core.errors import TaskRejected
 from atm_core.hookspecs import hookimpl
 from atm_core.task import TaskState
-from atm_core.testing.conformance.loads import for_random, loads
+from atm_core.testing.conformance.loads import CROWD, for_random, loads
 from atm_core.testing.conformance.subject import Load, Piece, Play, Subject, check, hooks_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ class GateTests(Subject):
                 f"the run is another one when atm_ready_at is asked more often: {_run(again)} instead of {_run(plain)}, for {load}",
             )
 
-        for_random(holds, loads(), st.integers(0, 1000), examples=25)
+        for seed in range(4):
+            holds(CROWD, seed)
+        for_random(holds, loads(), st.integers(0, 1000), examples=20)
 
     def test_waiting_is_no_busy_loop(self, settings: Any) -> None:
         """While tasks wait for it, or for another gate, the loop sleeps: no time it names is past for ever."""

@@ -56,7 +56,7 @@ class InstalledTests(Subject):
             found,
             f"no entry point {self.name!r} in the group atm.strategies: is the package installed (pip install -e .)?",
         )
-        owners = ", ".join(one.distribution for one in found)
+        owners = ", ".join(sorted(one.distribution for one in found))
         check(len(found) == 1, f"several distributions offer {self.name!r}: {owners}")
         made = type(self.factory(**self.valid[0]))
         loaded = find_strategy(self.name)

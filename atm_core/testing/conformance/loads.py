@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from atm_core.testing.conformance.subject import Piece
 
-__all__ = ["for_random", "loads"]
+__all__ = ["CROWD", "for_random", "loads"]
 
 # Multiples of powers of two add up without rounding, and so do meet.
 _TIMES = st.sampled_from([0.0, 0.0, 0.125, 0.25, 0.5, 1.0, 1.5])
+
+
+#: Everybody at once.
+CROWD = [Piece(arrives=0.0, lasts=1.0)] * 6
 
 
 def loads(most: int = 8) -> Any:
@@ -28,9 +32,18 @@ def loads(most: int = 8) -> Any:
 
 
 def for_random(holds: Callable[..., None], *drawn: Any, examples: int = 40) -> None:
-    """Call ``holds`` with values that hypothesis draws, always the same ones."""
-    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    """Call ``holds`` with values that hypothesis draws, always the same ones.
+
+    What fails is not made smaller: it is small already, and where each try may wait for a task that is lost, that
+    would take minutes.
+    """
     once: Any = given(*drawn)(holds)
     settings(
-        derandomize=True, database=None, deadline=None, max_examples=examples, suppress_health_check=quiet
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=examples,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )(once)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import itertools
@@ -11,6 +12,7 @@ import types
 import weakref
 from typing import Any, Dict, List, Sequence
 
+from atm_core.errors import TaskRejected
 from atm_core.manager import TaskManager
 from atm_core.task import Task
 from atm_core.testing.conformance.steps import SteppedLoop, run_in
@@ -158,7 +160,8 @@ async def _no_ops(subject: Subject, stack: Sequence[Any], tasks: int) -> None:
 
     async with TaskManager(stack) as manager:
         for n in range(tasks):
-            subject.submit(manager, nothing, n)
+            with contextlib.suppress(TaskRejected):
+                subject.submit(manager, nothing, n)
 
 
 def _without_recorder(subject: Subject, load: Sequence[Piece], manager: TaskManager) -> Play:
