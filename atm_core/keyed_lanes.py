@@ -152,8 +152,8 @@ class ManyLanes(Board):
         self.wake_at = self._next_time()
 
     def wake(self) -> None:
-        for group in list(self._groups.values()):
-            self._advance(group)
+        for lane in list(self._lanes.values()):
+            self._let_out(lane, None)
 
     def reorder(self, task: Task[Any], now: float) -> None:
         """Ask for the task's order again."""
@@ -210,8 +210,7 @@ class ManyLanes(Board):
         return tuple(answers)
 
     def _number(self, task: Task[Any]) -> Any:
-        n = next(self._count)
-        return (task._added_at, n)
+        return (task._added_at, 0 if task._attempts else 1, next(self._count))
 
     def _head(self, lane: _Lane) -> Any:
         heap = lane.heap
@@ -237,7 +236,7 @@ class ManyLanes(Board):
             by = old.group or old.let_out_by
         ticket = lane.ticket = _Ticket(lane, None, by)
         entry = self._head(lane)
-        order, number = (entry[0], entry[1]) if entry is not None else (self._sample, (-math.inf, 0))
+        order, number = (entry[0], entry[1]) if entry is not None else (self._sample, (-math.inf, 0, 0))
         heapq.heappush(self._ready, (order, number, next(self._count), ticket))
 
     def _park(self, lane: _Lane, entry: Any, let_out_by: Optional[_Group], gate: int, until: float) -> None:

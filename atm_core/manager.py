@@ -442,9 +442,16 @@ class TaskManager:
     def add_inner(self, work: Callable[[], Awaitable[T]], metadata: Optional[Mapping[str, Any]] = None) -> Task[T]:
         """:meth:`add_task` for work that stands for tasks a strategy holds: ``max_pending`` has counted those already.
 
-        It is admitted, and passes the gates, like any other.
+        It is admitted, and passes the gates, like any other. ``atm_again`` is not asked about it, but about the tasks
+        that it stands for, when these are settled.
         """
-        return self._scheduler.add(work, check_work(work), copied(metadata))
+        task = Task(work, metadata)
+        self._scheduler.inner.add(task)
+        try:
+            return self._scheduler.add(task._work, task._args, task._metadata, task)
+        except BaseException:
+            self._scheduler.inner.discard(task)
+            raise
 
     def settle(self, task: Task[Any], outcome: Outcome) -> None:
         """The outcome of a task that a strategy kept (``atm_hold``); others are asked for ``atm_again`` first.

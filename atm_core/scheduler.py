@@ -57,9 +57,9 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_dormant", "_for_room", "_joining", "_make", "_n",
+        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_context", "_dormant", "_for_room", "_joining", "_make", "_n",
         "_older", "_origin", "_push", "_soon", "_starts", "_timer", "_yields", "asleep", "attempts", "board", "calls", "cancelled",
-        "clock", "failed", "held", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected",
+        "clock", "failed", "held", "inner", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected",
         "running", "shut", "starting", "succeeded", "thread", "waits", "watches_begin",
     )  # fmt: skip
 
@@ -83,6 +83,7 @@ class Scheduler:
         self.held: Dict[Task[Any], int] = {}  # by strategies, with the position of the holder
         self.asleep: Dict[Task[Any], float] = {}  # until when
         self.recurring: Set[Task[Any]] = set()
+        self.inner: Set[Task[Any]] = set()  # stand for held tasks, which are asked about in their place
         self.waits = Waits(self)
         self._dormant: Set[Task[Any]] = set()  # recurring and asleep: nobody waits for those
         self._alarms: List[Tuple[float, int, Task[Any]]] = []
@@ -98,6 +99,7 @@ class Scheduler:
         self._yields = False  # ... and until then nothing starts, since the last one had its fill
         self._starts: Optional[Task[Any]] = None
         self._admitting: Optional[Task[Any]] = None
+        self._context = Context()  # not that of an attempt that ends, which a timer would keep alive
         self._n = 0
         self.use(calls)
 
@@ -303,7 +305,13 @@ class Scheduler:
         if task is self._admitting:
             self.asleep[task] = -math.inf if at is None else at
         elif task in self.asleep:
-            self._sleep(task, self.clock() if at is None else at)
+            now = self.clock()
+            if at is not None and at > now:
+                self._sleep(task, at)
+            else:
+                del self.asleep[task]  # its alarm matches no longer
+                self._dormant.discard(task)
+                self.enter(task, now)
         else:
             raise ManagerStateError(f"{task!r} waits no more for its time: set not_before in atm_admitted")
 
@@ -325,7 +333,7 @@ class Scheduler:
         """Take a turn as soon as the loop gets to it."""
         if self.starting and not self._soon and not self._busy and self.loop is not None and not self.loop.is_closed():
             self._soon = True
-            self.loop.call_soon(self._turn_now)
+            self.loop.call_soon(self._turn_now, context=self._context)
 
     def _turn_now(self) -> None:
         self._soon = self._yields = False
@@ -374,7 +382,7 @@ class Scheduler:
             self._timer.cancel()
             self._timer = None
         if at != math.inf and self.starting and self.loop is not None and not self.loop.is_closed():
-            self._timer = self.loop.call_at(at, self._on_time, at)
+            self._timer = self.loop.call_at(at, self._on_time, at, context=self._context)
 
     def _on_time(self, at: float) -> None:
         self._timer = None
@@ -536,7 +544,7 @@ class Scheduler:
     def conclude(self, task: Task[Any], outcome: Outcome, now: float) -> None:
         """An attempt has ended, or was refused: again, or settled?"""
         again_at = None
-        if self.calls.again and not self.shut and task not in self._cancelling:
+        if self.calls.again and not self.shut and task not in self._cancelling and task not in self.inner:
             again_at, outcome = self._ask_again(task, outcome, now)
         if again_at is None:
             self._settle(task, outcome, now)
@@ -572,6 +580,7 @@ class Scheduler:
         if not task._attempts:
             close_work(task._work)
         self._cancelling.discard(task)
+        self.inner.discard(task)
         self.asleep.pop(task, None)
         self.recurring.discard(task)
         self._dormant.discard(task)

@@ -39,6 +39,7 @@ class SlotGate(Gate):
         self._pools: Dict[Hashable, _Pool] = {}  # of the keys in use; dropped when the last slot comes back
         self._held: Dict[Task[Any], Tuple[_Pool, float]] = {}
         self._lent: Dict[Task[Any], _Loan] = {}
+        self._waited_for: Dict[Task[Any], Set[_Loan]] = {}
 
     def limit_of(self, key: Hashable) -> float:
         """How much may run at once under ``key``. When it rises, call :meth:`grant` and ``manager.wake()``."""
@@ -100,6 +101,13 @@ class SlotGate(Gate):
             pool.used -= cost
         else:
             self._close(self._lent[task])
+        if task in self._waited_for:
+            # Those who waited for this task alone are about to go on: nothing queued may come before them.
+            for loan in list(self._waited_for[task]):
+                if len(loan.waits) == 1 and loan not in loan.pool.returning:
+                    loan.pool.returning.append(loan)
+                    if loan.pool is not pool:
+                        self.grant(loan.pool.key)
         if pool.returning:
             self.grant(pool.key)
         if not pool.used and not pool.returning and pool.key is not None and not pool.lent:
@@ -119,6 +127,7 @@ class SlotGate(Gate):
         else:
             loan.stop_returning()  # it was about to come back, but another part of the task waits again
         loan.waits.add(task)
+        self._waited_for.setdefault(task, set()).add(loan)
 
     @hookimpl
     def atm_resumed(self, task: Task[Any], by: Task[Any], cancelled: bool) -> Optional[Awaitable[None]]:
@@ -127,6 +136,7 @@ class SlotGate(Gate):
         if loan is None:
             return None
         loan.waits.discard(task)
+        self._forget(task, loan)
         if loan.waits:
             return None
         if cancelled or loan.pool.used + loan.cost <= self.limit_of(loan.pool.key):
@@ -142,10 +152,20 @@ class SlotGate(Gate):
         del self._lent[loan.by]
         loan.pool.lent -= 1
         loan.stop_returning()
+        for task in loan.waits:
+            self._forget(task, loan)
+
+    def _forget(self, task: Task[Any], loan: _Loan) -> None:
+        loans = self._waited_for.get(task)
+        if loans is not None:
+            loans.discard(loan)
+            if not loans:
+                del self._waited_for[task]
 
     async def _returned(self, loan: _Loan) -> None:
         loan.slot = asyncio.get_running_loop().create_future()
-        loan.pool.returning.append(loan)
+        if loan not in loan.pool.returning:
+            loan.pool.returning.append(loan)
         try:
             await loan.slot
         except asyncio.CancelledError:

@@ -7,7 +7,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Hashable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Hashable, Optional, Tuple, Union
 
 from atm_core.calls import HookCalls
 from atm_core.errors import CostTooLargeError, TaskRejected
@@ -155,7 +155,7 @@ class _ByHand:
         register(plugins, strategy)
         self._calls = HookCalls(plugins)
         self._waiting: Deque[Task[Any]] = deque()
-        self._handed_out: Deque[Task[Any]] = deque()
+        self._handed_out: Deque[Tuple[Task[Any], float]] = deque()  # and when
 
     def add(self, task: Task[Any]) -> None:
         for admit in self._calls.admit:
@@ -167,7 +167,7 @@ class _ByHand:
         if not self._waiting or self._ready_at(now) > now:
             return None
         task = self._waiting.popleft()
-        self._handed_out.append(task)
+        self._handed_out.append((task, now))
         for booked in self._calls.started + self._calls.began:
             booked(task, now)
         return task
@@ -180,9 +180,10 @@ class _ByHand:
 
     def done(self) -> None:
         if self._handed_out:
-            task = self._handed_out.popleft()
+            task, since = self._handed_out.popleft()
+            now = _now()
             for finished in self._calls.finished:
-                finished(task, Outcome(), _now())
+                finished(task, Outcome(duration=now - since), now)
 
     def _ready_at(self, now: float) -> float:
         answers = [ready_at(self._waiting[0], now) for ready_at in self._calls.ready_at]

@@ -75,7 +75,8 @@ class DelayedStrategy(SlotGate):
     def atm_began(self, task: Task[Any], now: float) -> None:
         """From now on it counts."""
         key = self._keys[task]
-        del self._imminent[key]
+        if self._imminent.get(key) is task:  # with no delay at all, there may be several
+            del self._imminent[key]
         if self._from_start:
             self._delay(key, now)
 

@@ -125,7 +125,8 @@ class Recorder:
                 running[row.task] = None
                 if len(running) > n:
                     raise AssertionError(
-                        f"{len(running)} tasks ran at once{who} at {row.time:.9g} s, where at most {n} may: {_names(running)}"
+                        f"{len(running)} tasks ran at once{who} at {row.time:.9g} s, "
+                        f"where at most {n} may: {_names(running)}"
                     )
 
     def min_gap(self, seconds: float, *, measure_from: str = "start", key: Key = None) -> None:
@@ -133,7 +134,7 @@ class Recorder:
 
         Args:
             seconds: How long.
-            measure_from: ``"start"``: between two begins. ``"completion"``: between the end of what began before and a begin.
+            measure_from: ``"start"``: between two begins. ``"completion"``: between an end and the next begin.
             key: A metadata field or a function of the task: the gap is kept for each value on its own.
         """
         if measure_from not in ("start", "completion"):
@@ -147,13 +148,11 @@ class Recorder:
                         last = row
                     continue
                 if measure_from == "completion" and running:
-                    raise AssertionError(
-                        f"{row.task!r} began{who} at {row.time:.9g} s while {_names(running)} ran"
-                    )
+                    raise AssertionError(f"{row.task!r} began{who} at {row.time:.9g} s while {_names(running)} ran")
                 if last is not None and row.time < last.time + seconds:
                     raise AssertionError(
-                        f"{row.task!r} began{who} at {row.time:.9g} s, less than {seconds:g} s after the {measure_from} "
-                        f"of {last.task!r} at {last.time:.9g} s"
+                        f"{row.task!r} began{who} at {row.time:.9g} s, less than {seconds:g} s after "
+                        f"the {measure_from} of {last.task!r} at {last.time:.9g} s"
                     )
                 running[row.task] = None
                 if measure_from == "start":
@@ -188,7 +187,8 @@ class Recorder:
         for row in self.rows:
             if row.task in settled:
                 raise AssertionError(
-                    f"{row.task!r} was settled at {settled[row.task]:.9g} s, and then came {row.hook} at {row.time:.9g} s"
+                    f"{row.task!r} was settled at {settled[row.task]:.9g} s, "
+                    f"and then came {row.hook} at {row.time:.9g} s"
                 )
             if row.hook == "atm_settled":
                 settled[row.task] = row.time
@@ -224,13 +224,7 @@ class Recorder:
         found: Dict[Hashable, List[Row]] = {}
         for row in self.rows:
             if row.hook in hooks:
-                at = (
-                    None
-                    if key is None
-                    else row.task.metadata.get(key)
-                    if isinstance(key, str)
-                    else key(row.task)
-                )
+                at = None if key is None else row.task.metadata.get(key) if isinstance(key, str) else key(row.task)
                 found.setdefault(at, []).append(row)
         for at, rows in found.items():
             yield ("" if key is None else f" for {at!r}"), rows

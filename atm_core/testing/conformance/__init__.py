@@ -27,8 +27,8 @@ class StrategyConformance(InstalledTests, GateTests, BooksTests, CancellationTes
             invalid = [{"max_attempts": 0}, {"max_attempts": True}, {"jitter": "lots"}]
 
     ``valid`` holds settings under which a handful of tasks of a quarter of a second have to wait, but no longer than
-    ``rest_seconds`` in all; each test runs once for each of them. What is random needs a fixed seed in them. Each of ``invalid`` is
-    laid over the first of ``valid``; its error must name the parameter and the value.
+    ``rest_seconds`` in all; each test runs once for each of them. What is random needs a fixed seed in them. Each of
+    ``invalid`` is laid over the first of ``valid``; its error must name the parameter and the value.
 
     More may be said where it applies, by attributes and methods with the same names:
 
@@ -38,6 +38,6 @@ class StrategyConformance(InstalledTests, GateTests, BooksTests, CancellationTes
     - ``roomy``: settings under which nothing waits, for measuring what the hooks cost; else the first of ``valid``.
     - ``metadata(n)``: what the n-th task of a test is to carry.
     - ``submit(manager, work, n)``: how the n-th task is handed in; ``work`` is an async function without arguments.
-    - ``promise(recorder, settings)``: asserts on a :class:`~atm_core.testing.Recorder` what the strategy promises; called
-      after random runs, alone and stacked with others.
+    - ``promise(recorder, settings)``: asserts on a :class:`~atm_core.testing.Recorder` what the strategy promises;
+      called after random runs, alone and stacked with others.
     """

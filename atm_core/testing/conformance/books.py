@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, List, Optional, Tuple
 
+from hypothesis import strategies as st
+
 from atm_core.testing.conformance.loads import CROWD, for_random, loads
-from atm_core.testing.conformance.subject import Load, Piece, Play, Settings, Subject, check
+from atm_core.testing.conformance.plays import Load, Piece, Play, check
+from atm_core.testing.conformance.subject import Settings, Subject
 
 __all__ = ["BooksTests", "check_like_new", "probe", "probes_of_new"]
 
@@ -21,12 +24,13 @@ class BooksTests(Subject):
         """Arrivals, durations, failures and cancellations at random: none is lost, none runs twice unless
         ``atm_again`` said so, each has its own result, and the strategy's promise holds."""
 
-        def holds(load: Load) -> None:
-            play = self.play(load, [self.factory(**settings)])
+        def holds(load: Load, eager: bool) -> None:
+            play = self.play(load, [self.factory(**settings)], eager)
             self.promise(play.recorder, settings)
 
-        holds(CROWD)
-        for_random(holds, loads())
+        holds(CROWD, True)
+        holds(CROWD, False)
+        for_random(holds, loads(), st.booleans())
 
     def test_success_gives_back(self, settings: Any) -> None:
         """After tasks that return, and a rest, it behaves as new."""
@@ -38,9 +42,7 @@ class BooksTests(Subject):
 
     def test_cancellation_gives_back(self, settings: Any) -> None:
         """After tasks that are cancelled, in the queue and while they run, and a rest, it behaves as new."""
-        self.like_new_after(
-            [Piece(lasts=2.0, cancelled_at=at) for at in (0.0, 0.125, 0.5, 0.5, 1.0)], settings
-        )
+        self.like_new_after([Piece(lasts=2.0, cancelled_at=at) for at in (0.0, 0.125, 0.5, 0.5, 1.0)], settings)
 
     def like_new_after(self, load: Load, settings: Settings) -> None:
         """Run ``load`` over and over; then the same tasks must begin as early as under a new strategy."""
@@ -82,9 +84,10 @@ async def probe(play: Play, at: float) -> List[Any]:
     return probes.outcomes()
 
 
-def probes_of_new(subject: Subject, settings: Settings, at: float) -> List[Any]:
+def probes_of_new(subject: Subject, settings: Settings, at: float, eager: bool = True) -> List[Any]:
     """The same under a strategy that is new."""
     play = Play(subject, [], [subject.factory(**settings)])
+    play.eager = eager
 
     async def main() -> List[Any]:
         await play.manager.idle()

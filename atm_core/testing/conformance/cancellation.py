@@ -6,12 +6,13 @@ import asyncio
 from typing import Any, Callable, Coroutine, List, Optional, Tuple
 
 from atm_core.testing.conformance.books import check_like_new, probe, probes_of_new
-from atm_core.testing.conformance.subject import Piece, Play, Subject, check
+from atm_core.testing.conformance.plays import Piece, Play, check
+from atm_core.testing.conformance.subject import Subject
 
 __all__ = ["CancellationTests"]
 
 Life = Callable[[Play], Coroutine[Any, Any, None]]
-Cut = Callable[[Play, "asyncio.Future[None]"], Any]
+Cut = Callable[[Play, "asyncio.Future[None]"], bool]
 
 _LOAD = [Piece(lasts=0.25), Piece(lasts=0.0), Piece(lasts=0.5)]
 
@@ -25,19 +26,19 @@ class CancellationTests(Subject):
 
     def test_cancelling_the_work_at_every_await(self, settings: Any) -> None:
         """``task.cancel()``, for each task in turn, before each step from its admission to its end."""
-        sweep = _Sweep(self, settings)
+        sweep = _Sweep(self, settings, eager=False)
         for victim in range(len(_LOAD)):
             sweep.at_every_step(f"task {victim} was cancelled", _simply, _cut_task(victim))
 
     def test_work_that_cancels_itself(self, settings: Any) -> None:
         """``cancel()`` inside the work: in its first step, and between its awaits."""
-        sweep = _Sweep(self, settings)
+        sweep = _Sweep(self, settings, eager=False)
         for place in range(3):
             sweep.run(f"a task cancelled itself at place {place}", _simply, itself=(0, place))
 
     def test_cancelling_the_manager_at_every_await(self, settings: Any) -> None:
         """``run()``, ``stop()``, ``join()`` and ``async with`` are cancelled before each of their steps."""
-        sweep = _Sweep(self, settings)
+        sweep = _Sweep(self, settings, eager=True)
         for life, words in (
             (_running, "run()"),
             (_stopping, "stop()"),
@@ -92,9 +93,11 @@ class _Sweep:
     Args:
         subject: The strategy.
         settings: Its settings.
+        eager: Whether an attempt may begin in the step that starts it; otherwise there is one in between.
     """
 
-    def __init__(self, subject: Subject, settings: Any) -> None:
+    def __init__(self, subject: Subject, settings: Any, eager: bool) -> None:
+        self._eager = eager
         self._subject = subject
         self._settings = settings
         self._probes_at = 2 * subject.rest_seconds
@@ -119,11 +122,12 @@ class _Sweep:
         strategy = self._subject.factory(**self._settings)
         play = Play(self._subject, _LOAD, [strategy])
         play.cancels_itself = itself
+        play.eager = self._eager
         cuts = _Cuts(play, cut)
         try:
             probes = play.in_loop(self._main(play, life, cuts), step, cuts.act)
             if probes and not self._subject.remembers:
-                self._new = self._new or probes_of_new(self._subject, self._settings, self._probes_at)
+                self._new = self._new or probes_of_new(self._subject, self._settings, self._probes_at, self._eager)
                 check_like_new(probes, self._new)
         except AssertionError as error:
             raise AssertionError(f"after {what}: {error}") from error
@@ -159,7 +163,7 @@ class _Cuts:
 
     Args:
         play: What goes on in it.
-        cut: Called with the play and the story's ``asyncio.Task``.
+        cut: Called with the play and the story's ``asyncio.Task``; whether that could have an effect.
     """
 
     def __init__(self, play: Play, cut: Optional[Cut]) -> None:
@@ -171,8 +175,5 @@ class _Cuts:
 
     def act(self) -> None:
         """The step has come."""
-        if self.over or self._cut is None:
-            return
-        self.done = True
-        if self.story is not None:
-            self._cut(self._play, self.story)
+        if not self.over and self._cut is not None:
+            self.done = self.story is None or self._cut(self._play, self.story)

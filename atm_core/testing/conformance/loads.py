@@ -7,7 +7,7 @@ from typing import Any, Callable
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from atm_core.testing.conformance.subject import Piece
+from atm_core.testing.conformance.plays import Piece
 
 __all__ = ["CROWD", "for_random", "loads"]
 
@@ -31,14 +31,14 @@ def loads(most: int = 8) -> Any:
     return st.lists(piece, min_size=1, max_size=most)
 
 
-def for_random(holds: Callable[..., None], *drawn: Any, examples: int = 40) -> None:
+def for_random(holds: Callable[..., None], *drawn: Any, examples: int = 25) -> None:
     """Call ``holds`` with values that hypothesis draws, always the same ones.
 
     What fails is not made smaller: it is small already, and where each try may wait for a task that is lost, that
     would take minutes.
     """
-    once: Any = given(*drawn)(holds)
-    settings(
+    with_drawn: Any = given(*drawn)
+    limits: Any = settings(
         derandomize=True,
         database=None,
         deadline=None,
@@ -46,4 +46,5 @@ def for_random(holds: Callable[..., None], *drawn: Any, examples: int = 40) -> N
         phases=[Phase.generate],
         report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    )(once)()
+    )
+    limits(with_drawn(holds))()

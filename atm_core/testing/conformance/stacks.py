@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from atm_core.testing.conformance.gates import ClosedUntil
 from atm_core.testing.conformance.loads import for_random, loads
-from atm_core.testing.conformance.subject import Load, Piece, Subject, check
+from atm_core.testing.conformance.plays import Load, Piece, check
+from atm_core.testing.conformance.subject import Subject
 from atm_core.testing.recorder import Recorder
 from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
 
@@ -23,17 +24,13 @@ class _BuiltIn(NamedTuple):
 
 
 BUILT_INS = (
-    _BuiltIn(
-        "concurrent_limit", lambda: ConcurrentLimitStrategy(2), lambda recorder: recorder.max_running(2)
-    ),
+    _BuiltIn("concurrent_limit", lambda: ConcurrentLimitStrategy(2), lambda recorder: recorder.max_running(2)),
     _BuiltIn(
         "delayed",
         lambda: DelayedStrategy(0.5),
         lambda recorder: recorder.min_gap(0.5, measure_from="completion"),
     ),
-    _BuiltIn(
-        "fixed_window", lambda: FixedWindowStrategy(2, 1.0), lambda recorder: recorder.never_more_than(3, 1.0)
-    ),
+    _BuiltIn("fixed_window", lambda: FixedWindowStrategy(2, 1.0), lambda recorder: recorder.never_more_than(3, 1.0)),
 )
 
 _LOAD = [Piece(arrives, lasts) for arrives in (0.0, 0.125, 1.5) for lasts in (0.25, 0.0, 0.5)]
@@ -64,15 +61,12 @@ class StackTests(Subject):
 
     def test_it_composes_with_random_stacks(self, settings: Any) -> None:
         """With several of them and random loads, in every order."""
-        stacks = st.lists(st.sampled_from(BUILT_INS), min_size=2, max_size=3, unique=True)
-        for_random(
-            lambda load, stack: self._in_every_order(settings, load, stack), loads(5), stacks, examples=8
-        )
+        stacks = st.lists(st.sampled_from(BUILT_INS), min_size=2, max_size=2, unique=True)
+        self._in_every_order(settings, _LOAD[:5], BUILT_INS)
+        for_random(lambda load, stack: self._in_every_order(settings, load, stack), loads(5), stacks, examples=6)
 
     def _in_every_order(self, settings: Any, load: Load, stack: Sequence[_BuiltIn]) -> None:
-        mine = _BuiltIn(
-            self.name, lambda: self.factory(**settings), lambda recorder: self.promise(recorder, settings)
-        )
+        mine = _BuiltIn(self.name, lambda: self.factory(**settings), lambda recorder: self.promise(recorder, settings))
         first: List[Any] = []
         for order in itertools.permutations([mine, *stack]):
             play = self.play(load, [one.make() for one in order])

@@ -30,6 +30,8 @@ class SteppedLoop(VirtualTimeLoop):
         at: Which step, from 0; None: never.
         act: What to do then.
         events: Grows when something happens; None: nobody knows, so that idling cannot be told from work.
+        eager: Whether attempts may begin in the step that starts them, as they do from Python 3.12 on unless the loop
+            has a task factory of its own. Otherwise something can happen in between.
     """
 
     def __init__(
@@ -37,8 +39,11 @@ class SteppedLoop(VirtualTimeLoop):
         at: Optional[int] = None,
         act: Optional[Callable[[], Any]] = None,
         events: Optional[Sized] = None,
+        eager: bool = True,
     ) -> None:
         super().__init__()
+        if not eager:
+            self.set_task_factory(lambda loop, coro, **options: asyncio.Task(coro, loop=loop, **options))
         self.steps = 0
         self.spins = ""
         self.complaints: List[str] = []
