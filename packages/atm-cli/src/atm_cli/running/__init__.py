@@ -1,0 +1,1 @@
+"""``atm run``: inputs in, one JSON line each out, with a journal that survives a kill."""

@@ -1,0 +1,1 @@
+"""``atm simulate``: the real strategies in virtual time."""

@@ -1,0 +1,91 @@
+"""So many at once on each resource, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from atm_weighted_round_robin import WeightedRoundRobinStrategy, current_resource
+
+from atm_core import (
+    TaskManager,
+)
+from atm_core.testing import run
+
+
+async def where(seconds: float = 0.0) -> Any:
+    """Work: says which resource it was given."""
+    await asyncio.sleep(seconds)
+    return current_resource()
+
+
+def test_at_most_so_many_on_each() -> None:
+    """Per resource, and the next one starts in the turn in which one ends."""
+
+    async def work() -> None:
+        running[current_resource()] += 1
+        most[current_resource()] = max(most[current_resource()], running[current_resource()])
+        await asyncio.sleep(1.0)
+        running[current_resource()] -= 1
+
+    async def main() -> None:
+        async with TaskManager(WeightedRoundRobinStrategy({"a": 5, "b": 1}, max_concurrent_per_resource=3)) as manager:
+            for _ in range(60):
+                manager.submit(work)
+        assert asyncio.get_running_loop().time() == 10.0
+        assert most == {"a": 3, "b": 3}
+
+    running: Counter[Any] = Counter()
+    most: Counter[Any] = Counter()
+    run(main())
+
+
+def test_nested_work_does_not_deadlock() -> None:
+    """A task that awaits a queued one lends its slot, to the depth of three, on a single slot."""
+
+    async def nested(depth: int) -> int:
+        if not depth:
+            await asyncio.sleep(1.0)
+            return 0
+        return 1 + await manager.submit(nested, depth - 1)
+
+    async def main() -> None:
+        async with manager:
+            tasks = [manager.submit(nested, 3) for _ in range(4)]
+        assert [await task for task in tasks] == [3] * 4
+        assert strategy.snapshot(0.0)["a"]["running"] == 0
+
+    strategy = WeightedRoundRobinStrategy({"a": 1}, max_concurrent_per_resource=1)
+    manager = TaskManager(strategy)
+    run(main())
+
+
+def test_a_cancelled_return_takes_its_slot_back() -> None:
+    """What waits to take its slot back and is cancelled counts again at once, until it has ended."""
+
+    async def outer() -> None:
+        try:
+            await manager.submit(where, 1.0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(5.0)  # its last words
+            raise
+
+    async def main() -> None:
+        await manager.idle()
+        first = manager.submit(outer)
+        await asyncio.sleep(0.5)
+        hog = manager.submit(where, 10.0)
+        await asyncio.sleep(1.5)
+        assert strategy.resource_of(hog) == "a" and strategy.snapshot()["a"]["running"] == 1
+        first.cancel()
+        await asyncio.sleep(1.0)
+        assert strategy.snapshot()["a"]["running"] == 2
+        queued = manager.submit(where)
+        await hog
+        assert await queued == "a"
+        await manager.aclose()
+
+    strategy = WeightedRoundRobinStrategy({"a": 1}, max_concurrent_per_resource=1)
+    manager = TaskManager(strategy)
+    run(main())
