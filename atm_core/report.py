@@ -72,7 +72,7 @@ def explain(manager: TaskManager, scheduler: Scheduler, plugins: pluggy.PluginMa
     if task in scheduler.asleep:
         until = scheduler.asleep[task]
         obstacle = Obstacle("", "it is not to start before", until)
-        return Explanation(state, [], 0, until, f"{name} is not to start for another {until - now:.3f} s")
+        return Explanation(state, [obstacle], 0, until, f"{name} is not to start for another {until - now:.3f} s")
     ahead = scheduler.board.ahead(task)
     obstacles = _obstacles(scheduler, plugins, ahead[0] if ahead else task, now)
     return _sentence(manager, scheduler, name, state, obstacles, len(ahead), now)

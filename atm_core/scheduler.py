@@ -323,7 +323,8 @@ class Scheduler:
 
     def reorder(self, task: Task[Any]) -> None:
         """Ask for the order of a queued task again."""
-        if task._state is PENDING and task not in self.held and task not in self.asleep:
+        mine = task._origin is not None and task._origin.scheduler is self and task is not self._admitting
+        if mine and task._state is PENDING and task not in self.held and task not in self.asleep:
             self.board.reorder(task, self.clock())
             self.soon()
 
