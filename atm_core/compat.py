@@ -40,7 +40,7 @@ def coroutine_of(task: asyncio.Task[Any]) -> Any:
 def cancel(task: asyncio.Task[Any]) -> None:
     """Cancel an asyncio task.
 
-    Python 3.7 ends a task that is cancelled in its very last step with an exception, and reports that as never looked at.
+    Python 3.7 ends a task that is cancelled in its very last step with an exception, and reports that as unseen.
     """
     task.cancel()
     if sys.version_info < (3, 8):

@@ -64,7 +64,7 @@ def register(plugins: pluggy.PluginManager, plugin: Any, name: Optional[str] = N
 
 
 def _candidates(plugins: pluggy.PluginManager, plugin: Any) -> Iterator[Tuple[str, Optional[str], Any, bool]]:
-    """Each attribute that is a hook implementation, or looks like one: attribute, hook (None: unmarked), function, wraps."""
+    """What is a hook implementation, or looks like one: attribute, hook (None: unmarked), function, wraps."""
     for attribute in dir(plugin):
         if attribute.startswith("__"):
             continue

@@ -20,7 +20,7 @@ __all__ = ["Explanation", "Obstacle", "explain", "stats"]
 
 
 class Obstacle(NamedTuple):
-    """A strategy that lets a task wait: its name, why in words, and until when (``loop.time()``; infinite: an event)."""
+    """A strategy that lets a task wait: its name, why in words, until when (``loop.time()``; infinite: an event)."""
 
     strategy: str
     reason: str
@@ -31,7 +31,7 @@ class Explanation(NamedTuple):
     """Why a task waits; ``str()`` of it is a sentence.
 
     ``state`` is the task's; ``obstacles`` the strategies in its way; ``ahead`` the number of tasks before it in its
-    lane, whose first one then is the one held up by the obstacles; ``until`` the earliest time of a start, as far as known.
+    lane, whose first one then is the one held up by the obstacles; ``until`` the earliest time of a start.
     """
 
     state: str

@@ -57,10 +57,11 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_context", "_dormant", "_for_room", "_joining", "_make", "_n",
-        "_older", "_origin", "_push", "_soon", "_starts", "_timer", "_yields", "asleep", "attempts", "board", "calls", "cancelled",
-        "clock", "failed", "held", "inner", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected",
-        "running", "shut", "starting", "succeeded", "thread", "waits", "watches_begin",
+        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_context",
+        "_dormant", "_for_room", "_joining", "_make", "_n", "_older", "_origin", "_push", "_soon", "_starts",
+        "_timer", "_yields", "asleep", "attempts", "board", "calls", "cancelled", "clock", "failed", "held",
+        "inner", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected", "running", "shut",
+        "starting", "succeeded", "thread", "waits", "watches_begin",
     )  # fmt: skip
 
     calls: HookCalls

@@ -32,8 +32,8 @@ class FixedWindowStrategy(Gate):
     Args:
         max_requests: How many; with ``cost`` the sum of the costs. At least 1.
         window_seconds: Greater than 0.
-        align: ``"first"``: a window opens with a start. ``"epoch"``: on multiples of ``window_seconds`` since 1970, by the
-            wall clock as it stood when the manager started.
+        align: ``"first"``: a window opens with a start. ``"epoch"``: on multiples of ``window_seconds`` since 1970, by
+            the wall clock as it stood when the manager started.
         key: A metadata field, or a function of the task: windows of its own for each value.
         cost: A metadata field, or a function of the task: as how many starts it counts, a number above 0.
 

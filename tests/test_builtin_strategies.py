@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from atm_core import ConcurrentLimitStrategy, CostTooLargeError, DelayedStrategy, FixedWindowStrategy, SettingError
-from atm_core import SettingTypeError, Task, TaskManager, TaskRejected
+from atm_core import (
+    ConcurrentLimitStrategy,
+    CostTooLargeError,
+    DelayedStrategy,
+    FixedWindowStrategy,
+    SettingError,
+    SettingTypeError,
+    Task,
+    TaskManager,
+    TaskRejected,
+)
 from atm_core.testing import run
 
 VECTORS = Path(__file__).parent / "vectors"

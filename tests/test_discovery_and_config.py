@@ -8,8 +8,15 @@ import textwrap
 
 import pytest
 
-from atm_core import AmbiguousStrategyError, BrokenStrategyError, ConcurrentLimitStrategy, ConfigError, SettingTypeError
-from atm_core import TaskManager, UnknownStrategyError
+from atm_core import (
+    AmbiguousStrategyError,
+    BrokenStrategyError,
+    ConcurrentLimitStrategy,
+    ConfigError,
+    SettingTypeError,
+    TaskManager,
+    UnknownStrategyError,
+)
 from atm_core.config import profiles
 from atm_core.discovery import find_strategy, installed_strategies
 
@@ -82,7 +89,7 @@ def test_two_distributions_with_one_name_are_an_error_only_when_it_is_used(insta
 def test_a_broken_strategy_says_whose_it_is_and_hurts_no_other(install):
     install("strange-broken", "strange_broken", "import no_such_module", broken="strange_broken:Strange")
     assert "broken" in [one.name for one in installed_strategies()]
-    TaskManager("delayed:x" if False else ConcurrentLimitStrategy(1))
+    TaskManager(ConcurrentLimitStrategy(1))
     with pytest.raises(BrokenStrategyError, match="'broken' of distribution strange-broken 1.0.*no_such_module"):
         TaskManager("broken")
 

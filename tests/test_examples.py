@@ -23,7 +23,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_example_runs(name):
     command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=120)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert EXPECTED[name] in done.stdout
 
@@ -42,5 +42,5 @@ def test_the_package_installs_and_is_found_by_name(tmp_path):
         "except Exception as e: print(e)\n"
         "m._scheduler.drop_pending()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert "has an odd number" in done.stdout

@@ -7,8 +7,16 @@ import time
 
 import pytest
 
-from atm_core import ConcurrentLimitStrategy, FixedWindowStrategy, SettingError, TaskManager, TaskState, WorkError
-from atm_core import current_task, hookimpl
+from atm_core import (
+    ConcurrentLimitStrategy,
+    FixedWindowStrategy,
+    SettingError,
+    TaskManager,
+    TaskState,
+    WorkError,
+    current_task,
+    hookimpl,
+)
 from atm_core.testing import run
 
 
@@ -269,7 +277,7 @@ def test_wrong_settings_of_a_manager(settings, parameter):
 
 
 def test_no_more_than_the_window_allows_though_the_loop_is_behind():
-    """What counts is the first step: a thousand decided in one turn, on a loop that is late, are in no window too many."""
+    """What counts is the first step, however many were decided in one turn."""
 
     async def main():
         loop, begun = asyncio.get_running_loop(), []

@@ -8,8 +8,16 @@ import types
 
 import pytest
 
-from atm_core import ConcurrentLimitStrategy, DelayedStrategy, HookError, Outcome, PluginError, TaskManager, TaskRejected
-from atm_core import hookimpl
+from atm_core import (
+    ConcurrentLimitStrategy,
+    DelayedStrategy,
+    HookError,
+    Outcome,
+    PluginError,
+    TaskManager,
+    TaskRejected,
+    hookimpl,
+)
 from atm_core.testing import run
 
 
@@ -247,7 +255,10 @@ class Fails:
         setattr(self, hook, hookimpl(fails))
 
 
-@pytest.mark.parametrize("hook", ["atm_hold", "atm_order", "atm_lane", "atm_ready_at", "atm_around", "atm_execute", "atm_again"])
+DECIDING = ["atm_hold", "atm_order", "atm_lane", "atm_ready_at", "atm_around", "atm_execute", "atm_again"]
+
+
+@pytest.mark.parametrize("hook", DECIDING)
 def test_a_failing_deciding_hook_fails_its_task_and_nothing_else(hook):
     async def main():
         limit = ConcurrentLimitStrategy(1)

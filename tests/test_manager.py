@@ -10,8 +10,21 @@ import weakref
 
 import pytest
 
-from atm_core import ConcurrentLimitStrategy, DelayedStrategy, ManagerClosedError, ManagerStateError, NotSettledError
-from atm_core import QueueFullError, SettingError, Task, TaskManager, TaskState, WorkError, current_task, in_thread
+from atm_core import (
+    ConcurrentLimitStrategy,
+    DelayedStrategy,
+    ManagerClosedError,
+    ManagerStateError,
+    NotSettledError,
+    QueueFullError,
+    SettingError,
+    Task,
+    TaskManager,
+    TaskState,
+    WorkError,
+    current_task,
+    in_thread,
+)
 from atm_core.testing import VirtualTimeLoop, run
 
 
@@ -564,7 +577,8 @@ def test_stats_count():
 
         manager = TaskManager(ConcurrentLimitStrategy(2))
         await manager.idle()
-        tasks = [manager.submit(value, 1, 10), manager.submit(fail), manager.submit(value, 1, 10), manager.submit(value)]
+        slow = manager.submit(value, 1, 10)
+        tasks = [slow, manager.submit(fail), manager.submit(value, 1, 10), manager.submit(value)]
         await asyncio.sleep(1)
         tasks[0].cancel()
         figures = manager.stats()

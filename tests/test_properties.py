@@ -112,7 +112,8 @@ def play(strategies, tasks):
 
 def at_once(witness, weigh=lambda cost: 1):
     """The most that ran at any time; an end counts before a start of the same instant."""
-    events = [(at, 1, weigh(cost)) for at, _, cost in witness.starts] + [(at, 0, -weigh(cost)) for at, _, cost in witness.ends]
+    events = [(at, 1, weigh(cost)) for at, _, cost in witness.starts]
+    events += [(at, 0, -weigh(cost)) for at, _, cost in witness.ends]
     most = running = 0
     for _, _, change in sorted(events):
         running += change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Tuple
 
 import pytest
 from atm_adaptive import AdaptiveStrategy
@@ -21,7 +21,7 @@ def bare(**options: Any) -> AdaptiveStrategy:
     return AdaptiveStrategy(**given)
 
 
-async def all_of(strategy: Any, works: List[Callable[[], Awaitable[Any]]]) -> None:
+async def all_of(strategy: Any, works: Sequence[Callable[[], Awaitable[Any]]]) -> None:
     """Run them, and see each end one way or another."""
     async with TaskManager(strategy) as manager:
         for task in [manager.submit(work) for work in works]:
@@ -87,6 +87,19 @@ def test_what_is_a_drop(error: BaseException, drop: Any, limit: int) -> None:
         assert strategy.stats()["running"] == 0
 
     run(main())
+
+
+def test_a_drop_function_that_raises_costs_no_slot(caplog: Any) -> None:
+    """It is logged, and the attempt is no sample."""
+
+    async def main() -> None:
+        for key in (None, "key"):
+            strategy = bare(initial_limit=1, drop=lambda error: error.no_such_name, key=key)
+            await all_of(strategy, [lambda: fails(ValueError())] * 3)
+            assert strategy.stats()["running"] == strategy._in_flight == strategy._keyless.running == 0
+
+    run(main())
+    assert len(caplog.records) == 6
 
 
 @pytest.mark.parametrize("error", [ConnectionError(), TaskRejected("no"), asyncio.CancelledError()])

@@ -190,14 +190,17 @@ class AdaptiveStrategy(SlotGate):
     def atm_finished(self, task: Task[Any], outcome: Outcome, now: float) -> None:  # type: ignore[override]  # by name
         """Learn from its latency, and give the slot back."""
         key, control = (None, self._keyless) if self._key is None else self._held_by.pop(task)
-        rtt, dropped = self._sample(task, outcome)
-        control.finished(task, now, rtt, dropped)
-        super().atm_finished(task)
-        if key is not None and not control.running:
-            self._controls.rest(key, now)
-        self._in_flight -= 1
-        if not self._in_flight and self._sampler is not None:
-            self._sampler.set_busy(False)
+        rtt, dropped = None, False
+        try:
+            rtt, dropped = self._sample(task, outcome)
+        finally:  # ``drop`` may be a function of the user's, and raise
+            control.finished(task, now, rtt, dropped)
+            super().atm_finished(task)
+            if key is not None and not control.running:
+                self._controls.rest(key, now)
+            self._in_flight -= 1
+            if not self._in_flight and self._sampler is not None:
+                self._sampler.set_busy(False)
 
     @hookimpl
     def atm_awaited(self, task: Task[Any], by: Task[Any]) -> None:

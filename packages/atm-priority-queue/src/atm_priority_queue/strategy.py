@@ -82,7 +82,7 @@ class PriorityQueueStrategy(BaseStrategy):
             self.overflow: str = check.choice("overflow", overflow, OVERFLOW)
         self.levels = self._levels.names
         self._manager: Optional[TaskManager] = None
-        self._bound = None if max_pending is None else Bound(self.max_pending or 0, overflow)
+        self._bound = None if self.max_pending is None else Bound(self.max_pending, self.overflow)
         self._waits = Inheritance(self._own_urgency, self._reorder)
         self._hand = Ranked()  # the queue when driven by hand
         self._hand_added: Dict[Task[Any], float] = {}
