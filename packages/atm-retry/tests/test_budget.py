@@ -21,8 +21,8 @@ from atm_core.testing import run
     reserve=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
 )
 def test_never_more_retries_than_promised(steps: List[Tuple[float, bool]], ratio: float, reserve: float) -> None:
-    """In the nine tenths of a window before any moment: at most those that a whole window's deposits and the reserve
-    pay for. So whatever happened before, no burst is larger."""
+    """Whenever a retry is granted: those of the last nine tenths of a window, this one included, are paid for by the
+    deposits of a whole window and the reserve. So whatever happened before, no burst is larger."""
     budget = RetryBudget(ratio, reserve, ttl_seconds=2)
     now, deposits, withdrawals = 100.0, [], []
     for pause, deposit in steps:
@@ -32,9 +32,9 @@ def test_never_more_retries_than_promised(steps: List[Tuple[float, bool]], ratio
             deposits.append(now)
         if budget.withdraw(now):
             withdrawals.append(now)
-        recent = sum(at > now - 1.8 for at in withdrawals)
-        paid = sum(at > now - 2.0 for at in deposits) * ratio + reserve * 2
-        assert recent <= paid + 1e-6
+            recent = sum(at > now - 1.8 for at in withdrawals)
+            paid = sum(at > now - 2.0 for at in deposits) * ratio + reserve * 2
+            assert recent <= paid + 1e-6
 
 
 def test_tenths_add_up() -> None:
