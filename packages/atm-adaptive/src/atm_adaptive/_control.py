@@ -173,7 +173,7 @@ class Control:
         rising = algorithm.estimate > before
         due = now - self._probed_at >= unloaded.wait * max(self._window_seconds, mean)
         stuck = not rising and not window.dropped and self.limit < algorithm.max_limit
-        if ratio - 2 * doubt > self._tolerance or False:
+        if ratio - 2 * doubt > self._tolerance or (due and stuck):
             algorithm.hold(before)
             self._begin_probe(window, mean, now)
         elif rising and not window.dropped:
