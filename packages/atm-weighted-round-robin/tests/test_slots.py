@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, List
 
 from atm_weighted_round_robin import WeightedRoundRobinStrategy, current_resource
 
-from atm_core import (
-    TaskManager,
-)
+from atm_core import Task, TaskManager
 from atm_core.testing import run
 
 
@@ -65,8 +63,10 @@ def test_a_cancelled_return_takes_its_slot_back() -> None:
     """What waits to take its slot back and is cancelled counts again at once, until it has ended."""
 
     async def outer() -> None:
+        await asyncio.sleep(0.5)
+        inner.append(manager.submit(where, 1.0))
         try:
-            await manager.submit(where, 1.0)
+            await inner[0]
         except asyncio.CancelledError:
             await asyncio.sleep(5.0)  # its last words
             raise
@@ -74,9 +74,11 @@ def test_a_cancelled_return_takes_its_slot_back() -> None:
     async def main() -> None:
         await manager.idle()
         first = manager.submit(outer)
-        await asyncio.sleep(0.5)
-        hog = manager.submit(where, 10.0)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.25)
+        hog = manager.submit(where, 10.0)  # before the inner one, so it gets the slot that is lent
+        await asyncio.sleep(1.75)
+        inner[0].cancel()
+        await asyncio.sleep(1.0)
         assert strategy.resource_of(hog) == "a" and strategy.snapshot()["a"]["running"] == 1
         first.cancel()
         await asyncio.sleep(1.0)
@@ -86,6 +88,7 @@ def test_a_cancelled_return_takes_its_slot_back() -> None:
         assert await queued == "a"
         await manager.aclose()
 
+    inner: List[Task[Any]] = []
     strategy = WeightedRoundRobinStrategy({"a": 1}, max_concurrent_per_resource=1)
     manager = TaskManager(strategy)
     run(main())
