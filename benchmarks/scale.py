@@ -12,7 +12,7 @@ import json
 import sys
 import time
 import tracemalloc
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 from atm_core import ConcurrentLimitStrategy, FixedWindowStrategy, TaskManager
 
@@ -59,6 +59,7 @@ def memory(n: int = 100_000) -> Dict[str, float]:
         manager = TaskManager(ConcurrentLimitStrategy(1))
         before = tracemalloc.get_traced_memory()[0]
         handles = [manager.submit(noop, n) for _ in range(n)]
+        assert len(handles) == n  # kept until here
         found["a pending task by submit(fn, arg), all in all"] = (tracemalloc.get_traced_memory()[0] - before) / n
         await manager.aclose()
         tracemalloc.stop()
