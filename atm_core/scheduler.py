@@ -242,8 +242,7 @@ class Scheduler:
         except BaseException as error:
             self.rejected += 1
             self._release_work(task)
-            self.asleep.pop(task, None)
-            self.recurring.discard(task)
+            self._forget(task)
             work, task._origin, task._state = task._work, None, CANCELLED
             close_work(work)
             if isinstance(error, TaskRejected) or not isinstance(error, Exception):
@@ -321,6 +320,9 @@ class Scheduler:
         (self.recurring.add if recurs else self.recurring.discard)(task)
         if not recurs:
             self._dormant.discard(task)
+        elif task in self.asleep and task is not self._admitting:
+            self._dormant.add(task)
+            self._check_joined()
 
     def reorder(self, task: Task[Any]) -> None:
         """Ask for the order of a queued task again."""
@@ -496,8 +498,8 @@ class Scheduler:
             task.tell(waiters)
         self.succeeded += 1
         self.open -= 1
-        if self._cancelling:
-            self._cancelling.discard(task)
+        if self._cancelling or self.recurring or self.inner:
+            self._forget(task)
         if not self.open:
             self._origin = None
         if self._joining and self.open <= len(self._dormant):
@@ -581,11 +583,7 @@ class Scheduler:
         self._release_work(task)
         if not task._attempts:
             close_work(task._work)
-        self._cancelling.discard(task)
-        self.inner.discard(task)
-        self.asleep.pop(task, None)
-        self.recurring.discard(task)
-        self._dormant.discard(task)
+        self._forget(task)
         self.open -= 1
         if outcome.cancelled:
             self.cancelled += 1
@@ -604,6 +602,14 @@ class Scheduler:
         if self._for_room:
             self._tell_room()
         self._check_joined()
+
+    def _forget(self, task: Task[Any]) -> None:
+        """Drop what is kept of a task beside the task itself."""
+        self._cancelling.discard(task)
+        self.inner.discard(task)
+        self.asleep.pop(task, None)
+        self.recurring.discard(task)
+        self._dormant.discard(task)
 
     def _release_work(self, task: Task[Any]) -> None:
         if task._args is None:

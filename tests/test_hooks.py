@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import types
+import weakref
 
 import pytest
 
@@ -582,3 +584,58 @@ def test_observers_of_the_group_join_every_manager(tmp_path, monkeypatch):
     monkeypatch.delenv("ATM_DISABLED_PLUGINS")
     monkeypatch.setenv("ATM_NO_PLUGINS", "1")
     assert TaskManager().strategies == {}
+
+
+class Comes:
+    """A plugin whose tasks recur, but which never lets them come again."""
+
+    @hookimpl
+    def atm_admitted(self, task):
+        task.recurring = True
+
+
+def test_nothing_is_kept_of_settled_tasks_however_few_hooks_there_are():
+    """Where no strategy is asked after the end, tasks settle by a shorter way, which forgets as much."""
+
+    class Holder:
+        @hookimpl
+        def atm_hold(self, manager, task):
+            if task.metadata.get("inner"):
+                return None
+            manager.release(task)
+            seen.append(weakref.ref(manager.add_inner(value, {"inner": True})))
+            return True
+
+    async def main():
+        for plugin in (Comes(), Holder()):
+            async with TaskManager([ConcurrentLimitStrategy(1), plugin]) as manager:
+                seen.extend(weakref.ref(manager.submit(value)) for _ in range(5))
+                await manager.join()
+                await asyncio.sleep(0)
+                gc.collect()
+                assert [task() for task in seen if task() is not None] == []
+
+    seen = []
+    run(main())
+
+
+def test_a_task_that_becomes_recurring_while_it_sleeps_is_waited_for_no_more():
+    class Later:
+        @hookimpl
+        def atm_admitted(self, task, now):
+            task.not_before = now + 10
+
+    async def main():
+        async with TaskManager(Later()) as manager:
+            task = manager.submit(value)
+            joining = asyncio.ensure_future(manager.join())
+            await asyncio.sleep(1)
+            assert not joining.done()
+            task.recurring = True
+            await joining
+            assert await clock() == 1
+            task.recurring = False
+            await manager.join()
+            assert await clock() == 10
+
+    run(main())
