@@ -89,6 +89,11 @@ class HookCalls:
         #: A gate is behind a wrapper: which lanes a finish concerns is not known.
         self.coarse = None in holders["atm_ready_at"] or None in holders["atm_lane"]
 
+    def of(self, hook: str) -> Tuple[Function, ...]:
+        """The functions for a hook by its full name."""
+        found: Tuple[Function, ...] = getattr(self, hook[len("atm_") :])
+        return found
+
 
 def _position(gate: Any, lanes: Sequence[Any]) -> int:
     return next((at for at, one in enumerate(lanes) if one is gate and gate is not None), -1)

@@ -17,7 +17,7 @@ from atm_core.calls import HookCalls
 from atm_core.errors import HookError, TaskRejected
 from atm_core.task import PENDING, Task
 
-__all__ = ["LATER", "Board", "OneLane", "Refused", "as_refusal", "hook_error"]
+__all__ = ["LATER", "Board", "OneLane", "Refused", "as_refusal", "check_time", "hook_error"]
 
 _NEVER = math.inf
 _SWEEP_ABOVE = 64  # dead entries; with fewer, a sweep costs more than it frees
@@ -103,8 +103,7 @@ class Board(abc.ABC):
         latest, until = gate, -math.inf
         while True:
             if at is not None:
-                if isinstance(at, bool) or not isinstance(at, (int, float)) or at != at:
-                    raise TypeError(f"it answered {at!r}, which is no time")
+                check_time(at)
                 if at > until:
                     latest, until = gate, at
             gate += 1
@@ -207,6 +206,16 @@ class OneLane(Board):
     def ahead(self, task: Task[Any]) -> List[Task[Any]]:
         waiting = self.tasks()
         return waiting[: waiting.index(task)] if task in waiting else []
+
+
+def check_time(answer: Any) -> None:
+    """Refuse what is no time: only numbers are, and NaN is none.
+
+    Raises:
+        TypeError: In words that go on after "it".
+    """
+    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or answer != answer:
+        raise TypeError(f"it answered {answer!r}, which is no time")
 
 
 def as_refusal(calls: HookCalls, gate: int, task: Task[Any], error: Exception) -> Exception:

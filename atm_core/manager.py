@@ -42,9 +42,9 @@ from atm_core.plugins import has_hooks, make_plugin_manager, register
 from atm_core.scheduler import Scheduler
 from atm_core.settings import Settings
 from atm_core.strategy import BaseStrategy
-from atm_core.task import Task
+from atm_core.task import Task, current_task
 from atm_core.threads import submit_threadsafe
-from atm_core.work import check_callable, check_work, copied
+from atm_core.work import check_callable, check_work, close_work, copied
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -291,8 +291,6 @@ class TaskManager:
         return self._scheduler.add(task._work, task._args, task._metadata, task)
 
     def _check_room(self, work: Any) -> None:
-        from atm_core.work import close_work
-
         error: Optional[Exception] = None
         if self._closed:
             error = ManagerClosedError(f"{self!r} is closed and takes no more tasks")
@@ -505,8 +503,6 @@ class TaskManager:
     # Inside.
 
     def _own_task(self) -> Optional[Task[Any]]:
-        from atm_core.task import current_task
-
         by = current_task()
         mine = by is not None and by._origin is not None and by._origin.scheduler is self._scheduler
         return by if mine else None
@@ -567,7 +563,7 @@ class TaskManager:
             if name != owner:
                 continue
             try:
-                answer = getattr(calls, hook[len("atm_") :])[position](self)
+                answer = calls.of(hook)[position](self)
             except Exception as error:
                 _log.error("%s", hook_error(calls, hook, position, None, error), exc_info=error)
                 continue
@@ -578,9 +574,8 @@ class TaskManager:
 
     async def _call_life(self, hook: str) -> None:
         calls = self._scheduler.calls
-        functions = getattr(calls, hook[len("atm_") :])
         first: Optional[Exception] = None
-        for position, function in enumerate(functions):
+        for position, function in enumerate(calls.of(hook)):
             try:
                 answer = function(self)
                 if inspect.isawaitable(answer):

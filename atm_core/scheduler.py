@@ -20,7 +20,7 @@ from atm_core.calls import HookCalls
 from atm_core.compat import cancel, coroutine_of, task_maker
 from atm_core.errors import HookError, ManagerStateError, TaskRejected, WorkError
 from atm_core.keyed_lanes import make_board
-from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
+from atm_core.lanes import LATER, Board, OneLane, Refused, check_time, hook_error
 from atm_core.outcome import Outcome
 from atm_core.task import CANCELLED, FAILED, PENDING, RUNNING, SUCCEEDED, Task
 from atm_core.waits import Waits
@@ -484,8 +484,8 @@ class Scheduler:
         try:
             for finished in self.calls.finished_plain:
                 finished(task)
-        except Exception:
-            self._finish_rest(task, finished)
+        except Exception as error:
+            self._finish_rest(task, finished, error)
         board = self.board
         board.parked = False
         if task._place is not None:
@@ -507,15 +507,13 @@ class Scheduler:
         if not self._busy:
             self.turn(self.clock(), 1)  # one for one, at once; whether there is room for more is seen for all together
 
-    def _finish_rest(self, task: Task[Any], failed: Callable[..., Any]) -> None:
+    def _finish_rest(self, task: Task[Any], failed: Callable[..., Any], error: Exception) -> None:
         """``failed`` raised: log it, and let those after it give back what they hold."""
-        _log.exception("atm_finished failed for %r", task)
-        functions = self.calls.finished_plain
-        for finished in functions[functions.index(failed) + 1 :]:
-            try:
-                finished(task)
-            except Exception:
-                _log.exception("atm_finished failed for %r", task)
+        calls = self.calls
+        position = calls.finished_plain.index(failed)
+        _log.error("%s", hook_error(calls, "atm_finished", position, task, error), exc_info=error)
+        for owner, finished in list(zip(calls.owners["atm_finished"], calls.finished_plain))[position + 1 :]:
+            self._tell(calls, "atm_finished", finished, owner, task)
 
     def ended_badly(self, task: Task[Any], error: BaseException, began: Optional[float]) -> None:
         """The work raised, was cancelled, or never began."""
@@ -565,8 +563,7 @@ class Scheduler:
                 at = again(task, outcome, now)
                 if at is None:
                     continue
-                if isinstance(at, bool) or not isinstance(at, (int, float)) or at != at:
-                    raise TypeError(f"it answered {at!r}, which is no time")
+                check_time(at)
                 if at == math.inf:
                     return None, outcome
                 if task._args is None and task._attempts:

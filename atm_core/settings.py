@@ -163,6 +163,17 @@ class Settings:
             classes.append(one)
         return tuple(classes)
 
+    def failure(self, parameter: str, value: Any) -> Callable[[BaseException], bool]:
+        """Which exceptions count: classes, their names, or a function of one, as :meth:`exceptions` takes them.
+
+        Returns:
+            A function that says whether an exception counts.
+        """
+        found = self.exceptions(parameter, value, predicate=True)
+        if callable(found):
+            return lambda error: bool(found(error))
+        return lambda error: isinstance(error, found)
+
     def field(self, parameter: str, value: Any) -> Optional[Callable[[Any], Any]]:
         """What a strategy looks at in a task: a metadata field's name, a function of the task, or None.
 

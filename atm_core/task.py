@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Task", "TaskState", "current_task"]
 
 T = TypeVar("T")
-Work = Union[Awaitable[T], Callable[..., Awaitable[T]]]
 
 _log = logging.getLogger("atm_core")
 

@@ -124,4 +124,5 @@ def test_from_a_config() -> None:
     (strategy,) = manager.strategies.values()
     assert isinstance(strategy, AdaptiveStrategy)
     assert strategy.algorithm == "vegas"
-    assert strategy._drop == (TimeoutError, ConnectionError)
+    errors = (TimeoutError(), ConnectionError(), OSError(), ValueError())
+    assert [strategy._drop(error) for error in errors] == [True, True, False, False]

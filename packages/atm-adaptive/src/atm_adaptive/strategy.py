@@ -115,9 +115,9 @@ class AdaptiveStrategy(SlotGate):
             lag = check.duration("loop_lag_high_seconds", loop_lag_high_seconds, zero=False, optional=True)
             interval: float = check.duration("sample_interval_seconds", sample_interval_seconds, zero=False)
             self.sample_interval_seconds = interval
-            self._drop = check.exceptions("drop", drop, predicate=True)
+            self._drop = check.failure("drop", drop)
             self.probe: bool = check.flag("probe", probe)
-        super().__init__(key=key)
+            super().__init__(key=key)
         bands["loop_lag"] = None if lag is None else Band(lag / 2, lag)
         self._bands = {name: band for name, band in bands.items() if band is not None}
         self._resources = ResourceLimit(
@@ -248,9 +248,7 @@ class AdaptiveStrategy(SlotGate):
             return None, False
         if error is None:
             return rtt, rtt > self.latency_timeout_seconds
-        drop = self._drop
-        dropped = isinstance(error, drop) if isinstance(drop, tuple) else drop(error)
-        return (rtt, True) if dropped else (None, False)
+        return (rtt, True) if self._drop(error) else (None, False)
 
     def _new_control(self) -> Control:
         return Control(

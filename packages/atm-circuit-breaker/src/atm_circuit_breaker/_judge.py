@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from atm_circuit_breaker._breaker import FAILURE, NOTHING, SUCCESS, Verdict
 from atm_core import HookError, TaskRejected, WorkError
@@ -15,19 +15,21 @@ __all__ = ["Judge"]
 
 _log = logging.getLogger("atm_circuit_breaker")
 
+Matcher = Callable[[BaseException], bool]
+
 
 class Judge:
     """Decides whether an attempt counts as a success, as a failure, or not at all, and whether it was slow.
 
     Args:
-        record: What ``Settings.exceptions`` answers: classes or a function. What counts as a failure.
-        ignore: Likewise. What does not count.
+        record: Says of an exception whether it counts as a failure.
+        ignore: Says whether it does not count at all.
         slow_seconds: An attempt that takes longer is slow; None: none is.
     """
 
-    def __init__(self, record: Any, ignore: Any, slow_seconds: Optional[float]) -> None:
-        self._records = _matcher(record)
-        self._ignores = _matcher(ignore)
+    def __init__(self, record: Matcher, ignore: Matcher, slow_seconds: Optional[float]) -> None:
+        self._records = record
+        self._ignores = ignore
         self._slow_seconds = slow_seconds
 
     def verdict(self, outcome: Outcome) -> Verdict:
@@ -55,9 +57,3 @@ class Judge:
         if self._slow_seconds is None or outcome.duration is None:
             return False
         return outcome.duration > self._slow_seconds
-
-
-def _matcher(errors: Any) -> Callable[[BaseException], bool]:
-    if callable(errors):
-        return lambda error: bool(errors(error))
-    return lambda error: isinstance(error, errors)

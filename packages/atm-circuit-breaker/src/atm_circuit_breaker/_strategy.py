@@ -135,8 +135,8 @@ class CircuitBreakerStrategy(Gate):
             check.duration("max_open_seconds", max_open_seconds, zero=False)
             check.duration("half_open_timeout_seconds", half_open_timeout_seconds, zero=False, optional=True)
             self._judge = Judge(
-                check.exceptions("record", record, predicate=True),
-                check.exceptions("ignore", ignore, predicate=True),
+                check.failure("record", record),
+                check.failure("ignore", ignore),
                 check.duration("slow_call_seconds", slow_call_seconds, optional=True),
             )
             self._rejects = check.choice("when_open", when_open, ("reject", "wait")) == "reject"
@@ -147,7 +147,7 @@ class CircuitBreakerStrategy(Gate):
             self._on_state_change = check.callable("on_state_change", on_state_change)
             if inspect.iscoroutinefunction(self._on_state_change):
                 check.fail("on_state_change", on_state_change, "must be a plain function", wrong_type=True)
-        super().__init__(key=key)
+            super().__init__(key=key)
         if not self._rejects:
             self.refuse_new = None  # type: ignore[assignment, method-assign]  # no question at admission
         counts = window == "count"

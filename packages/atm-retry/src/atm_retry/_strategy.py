@@ -100,8 +100,8 @@ class RetryStrategy:
             self.max_elapsed_seconds: Optional[float] = check.duration(
                 "max_elapsed_seconds", max_elapsed_seconds, optional=True
             )
-            self._retries = _matcher(check.exceptions("retry_on", retry_on, predicate=True))
-            self._aborts = _matcher(check.exceptions("abort_on", abort_on, predicate=True))
+            self._retries = check.failure("retry_on", retry_on)
+            self._aborts = check.failure("abort_on", abort_on)
             self._unwanted = check.callable("retry_on_result", retry_on_result)
             self._told = check.callable("delay_from", delay_from)
             self.max_retry_after_seconds: float = check.duration(
@@ -211,13 +211,6 @@ class RetryStrategy:
         if outcome.exception is not None:
             history = RetryHistory(round_.tries, round_.earlier, now - round_.began_at, reason)
             leave_history(outcome.exception, history)
-
-
-def _matcher(errors: Any) -> Callable[[BaseException], bool]:
-    """A function for what ``Settings.exceptions`` answers."""
-    if callable(errors):
-        return lambda error: bool(errors(error))
-    return lambda error: isinstance(error, errors)
 
 
 def _budget(check: Settings, budget: Any) -> Any:

@@ -68,7 +68,7 @@ class SlidingWindowStrategy(Gate):
             self.burst: Optional[int] = check.count("burst", burst, optional=True)
             if burst is not None and algorithm != "gcra":
                 check.fail("burst", burst, "is for algorithm 'gcra' only: leave it out")
-        super().__init__(key=key, cost=cost)
+            super().__init__(key=key, cost=cost)
         self._window: Union[Log, Counter, Gcra]
         if algorithm == "gcra":
             self.burst = self.burst or max_requests

@@ -104,7 +104,7 @@ class WeightedRoundRobinStrategy(ResourceSlots):
             self.when_all_down: str = check.choice("when_all_down", when_all_down, _WHEN_ALL_DOWN)
             most: Optional[int] = check.count("max_concurrent_per_resource", max_concurrent_per_resource,
                 optional=True)
-            self._failure = check.exceptions("failure", failure, predicate=True)
+            self._is_failure = check.failure("failure", failure)
             self._health_check = check.callable("health_check", health_check)
             interval: float = check.duration("health_check_interval_seconds", health_check_interval_seconds, zero=False)
             self._round_of = check.field("key", key)
@@ -290,8 +290,3 @@ class WeightedRoundRobinStrategy(ResourceSlots):
         in_use = self._fleet.in_use(now)
         tried = self._tried.get(task, _NOTHING)
         return [one for one in in_use if one not in tried] or in_use
-
-    def _is_failure(self, error: BaseException) -> bool:
-        if isinstance(self._failure, tuple):
-            return isinstance(error, self._failure)
-        return bool(self._failure(error))
