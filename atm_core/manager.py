@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import logging
@@ -17,7 +16,6 @@ from typing import (
     List,
     Mapping,
     Optional,
-    Set,
     TypeVar,
     Union,
 )
@@ -35,14 +33,14 @@ from atm_core.errors import (
     WorkError,
 )
 from atm_core.four_methods import FourMethods
-from atm_core.lanes import hook_error
+from atm_core.life import Life
 from atm_core.mapping import mapped
 from atm_core.outcome import Outcome
 from atm_core.plugins import has_hooks, make_plugin_manager, register
 from atm_core.scheduler import Scheduler
 from atm_core.settings import Settings
 from atm_core.strategy import BaseStrategy
-from atm_core.task import Task, current_task
+from atm_core.task import Task
 from atm_core.threads import submit_threadsafe
 from atm_core.work import check_callable, check_work, close_work, copied
 
@@ -111,11 +109,7 @@ class TaskManager:
             self._register(one, None)
         self._scheduler = Scheduler(self, HookCalls(self._plugins), self.name)
         self._closed = False
-        self._stopping: Optional[asyncio.Future[None]] = None
-        self._guard: Optional[asyncio.Task[None]] = None
-        self._late: Set[asyncio.Future[None]] = set()  # hooks of plugins that came or went while it ran
-        self._stops = 0  # calls of stop() under way
-        self._runs = False  # from before the strategies' start hooks to after their stop hooks
+        self._life = Life(self, self._scheduler)
 
     @classmethod
     def from_config(
@@ -154,12 +148,12 @@ class TaskManager:
         Raises:
             PluginError: It cannot be one; nothing is left half registered.
         """
-        if self._runs and not has_hooks(self._plugins, plugin):
+        if self._life.runs and not has_hooks(self._plugins, plugin):
             raise ManagerStateError("a four-method strategy can be registered only while the manager is stopped")
         registered = self._register(plugin, name)
         self._scheduler.use(HookCalls(self._plugins))
-        if self._runs:
-            self._tell_late("atm_manager_started", registered)
+        if self._life.runs:
+            self._life.tell_late("atm_manager_started", registered)
         return registered
 
     def unregister(self, plugin: Any) -> None:
@@ -171,8 +165,8 @@ class TaskManager:
         found = self._plugins.get_plugin(plugin) if isinstance(plugin, str) else self._wrapped.pop(id(plugin), plugin)
         if found is None or not self._plugins.is_registered(found):
             raise PluginError(f"{plugin!r} is not registered")
-        if self._runs:
-            self._tell_late("atm_manager_stopped", self._plugins.get_name(found) or "")
+        if self._life.runs:
+            self._life.tell_late("atm_manager_stopped", self._plugins.get_name(found) or "")
         self._plugins.unregister(found)
         self._scheduler.use(HookCalls(self._plugins))
 
@@ -290,6 +284,10 @@ class TaskManager:
             task.metadata.update(copied(metadata) or {})
         return self._scheduler.add(task._work, task._args, task._metadata, task)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ManagerClosedError(f"{self!r} is closed")
+
     def _check_room(self, work: Any) -> None:
         error: Optional[Exception] = None
         if self._closed:
@@ -309,16 +307,8 @@ class TaskManager:
         Raises:
             ManagerStateError: It runs already. ManagerClosedError: It was closed.
         """
-        if self._runs and (self._scheduler.starting or self._stops):
-            raise ManagerStateError(f"{self!r} runs already")
-        await self.idle()
-        assert self._stopping is not None
-        stopped = self._stopping
-        try:
-            await asyncio.shield(stopped)
-        except asyncio.CancelledError:
-            await self.stop(timeout=0)
-            raise
+        self._check_open()
+        await self._life.run()
 
     async def idle(self) -> None:
         """Start tasks in the background, and return; nothing happens if it runs already.
@@ -326,31 +316,8 @@ class TaskManager:
         Raises:
             ManagerClosedError: It was closed. ManagerStateError: It runs in another loop.
         """
-        if self._closed:
-            raise ManagerClosedError(f"{self!r} is closed")
-        loop = asyncio.get_running_loop()
-        scheduler = self._scheduler
-        if self._runs:
-            if scheduler.loop is loop:
-                if not self._stops:  # an earlier stop was given up: go on
-                    scheduler.start()
-                return
-            if scheduler.loop is not None and not scheduler.loop.is_closed():
-                raise ManagerStateError(f"{self!r} runs in another event loop: stop it there first")
-            scheduler.abandon_running()
-        scheduler.bind(loop)
-        self._runs = True
-        self._stopping = loop.create_future()
-        self._guard = loop.create_task(self._watch(self._stopping))
-        # It has no end of its own: a loop that is closed under us shall not complain about it.
-        self._guard._log_destroy_pending = False  # type: ignore[attr-defined]
-        try:
-            await self._call_life("atm_manager_started")
-        except BaseException:
-            await self._stopped()
-            raise
-        if not self._stopping.done():
-            scheduler.start()
+        self._check_open()
+        await self._life.idle()
 
     async def join(self) -> None:
         """Wait until nothing is pending or running. A recurring task between two of its runs does not count.
@@ -359,12 +326,12 @@ class TaskManager:
             ManagerStateError: Nothing would ever run, or it is called from a task of this manager.
         """
         scheduler = self._scheduler
-        by = self._own_task()
+        by = self._life.own_task()
         if by is not None:
             raise ManagerStateError(f"join() inside {by!r} would wait for itself")
-        if not self._runs and scheduler.open > len(scheduler.recurring):
+        if not self._life.runs and scheduler.open > len(scheduler.recurring):
             raise ManagerStateError(f"{self!r} does not run: its tasks would never end")
-        await self._call_life("atm_draining")
+        await self._life.tell("atm_draining")
         await scheduler.joined()
 
     async def stop(self, timeout: Optional[float] = None) -> None:
@@ -375,15 +342,7 @@ class TaskManager:
         """
         with Settings("stop") as check:
             check.duration("timeout", timeout, optional=True)
-        if not self._runs:
-            return
-        self._scheduler.halt()
-        self._stops += 1
-        try:
-            await self._wait_for_running(timeout)
-        finally:
-            self._stops -= 1
-        await self._stopped()
+        await self._life.stop(timeout)
 
     async def aclose(self, timeout: Optional[float] = None) -> None:
         """Stop, and settle what is left by cancelling it; the manager takes no more tasks.
@@ -478,7 +437,7 @@ class TaskManager:
     @property
     def running(self) -> bool:
         """Whether it starts tasks: between start and stop."""
-        return self._runs
+        return self._life.runs
 
     def explain(self, task: Task[Any]) -> report.Explanation:
         """Why a task waits: which strategy holds it, why, and until when. Prints as a sentence."""
@@ -499,107 +458,6 @@ class TaskManager:
             dropped = scheduler.drop_pending()
             if dropped:
                 _log.error("a TaskManager was dropped with %d tasks that never ran", dropped)
-
-    # Inside.
-
-    def _own_task(self) -> Optional[Task[Any]]:
-        by = current_task()
-        mine = by is not None and by._origin is not None and by._origin.scheduler is self._scheduler
-        return by if mine else None
-
-    async def _watch(self, stopping: asyncio.Future[None]) -> None:
-        """Notice that the loop is shut down with the manager in it: then everything queued is settled."""
-        try:
-            await stopping
-        except asyncio.CancelledError:
-            if not stopping.done() or stopping.cancelled():
-                self._scheduler.shut_down()
-                self._runs = False
-                if not stopping.done():
-                    stopping.cancel()
-            raise
-
-    async def _wait_for_running(self, timeout: Optional[float]) -> None:
-        """Wait for what runs, but for the task that asks; after ``timeout`` cancel it."""
-        scheduler = self._scheduler
-        own = self._own_task()
-        rounds = 0
-        while True:
-            running = [made for task, made in scheduler.running.items() if task is not own]
-            if not running:
-                return
-            if timeout != 0 and rounds == 0:
-                await asyncio.wait(running, timeout=timeout)
-                if timeout is None:
-                    continue
-            left = [task for task in scheduler.running if task is not own]
-            if rounds == _CANCEL_ROUNDS:
-                names = ", ".join(map(repr, left[:5]))
-                _log.error("%s: %d tasks ignore their cancellation and still run: %s", self.name, len(left), names)
-                return
-            for task in left:
-                task.cancel()
-            if left:
-                await asyncio.wait([scheduler.running[task] for task in left if task in scheduler.running], timeout=1.0)
-            rounds += 1
-
-    async def _stopped(self) -> None:
-        if not self._runs:
-            return
-        self._runs = False
-        self._scheduler.halt()
-        try:
-            if self._late:
-                await asyncio.wait(self._late)
-            await self._call_life("atm_manager_stopped")
-        finally:
-            if self._stopping is not None and not self._stopping.done():
-                self._stopping.set_result(None)
-
-    def _tell_late(self, hook: str, owner: str) -> None:
-        """Tell one plugin, which came or goes while the manager runs, that it has started or stopped."""
-        calls = self._scheduler.calls
-        for position, name in enumerate(calls.owners[hook]):
-            if name != owner:
-                continue
-            try:
-                answer = calls.of(hook)[position](self)
-            except Exception as error:
-                _log.error("%s", hook_error(calls, hook, position, None, error), exc_info=error)
-                continue
-            if inspect.isawaitable(answer):
-                telling = asyncio.ensure_future(_logged(answer, calls, hook, position))
-                self._late.add(telling)
-                telling.add_done_callback(self._late.discard)
-
-    async def _call_life(self, hook: str) -> None:
-        calls = self._scheduler.calls
-        first: Optional[Exception] = None
-        for position, function in enumerate(calls.of(hook)):
-            try:
-                answer = function(self)
-                if inspect.isawaitable(answer):
-                    await answer
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                failed = hook_error(calls, hook, position, None, error)
-                if hook != "atm_manager_started":  # the others are to hear of it, too
-                    _log.error("%s", failed, exc_info=error)
-                else:
-                    first = first or failed
-        if first is not None:
-            raise first
-
-
-async def _logged(answer: Awaitable[Any], calls: HookCalls, hook: str, position: int) -> None:
-    try:
-        await answer
-    except Exception as error:
-        _log.error("%s", hook_error(calls, hook, position, None, error), exc_info=error)
-
-
-_CANCEL_ROUNDS = 3  # of a second each, for work that swallows its cancellation
 
 
 def _listed(strategy: Any) -> List[Any]:
