@@ -329,7 +329,7 @@ class TaskManager:
         by = self._life.own_task()
         if by is not None:
             raise ManagerStateError(f"join() inside {by!r} would wait for itself")
-        if not self._life.runs and scheduler.open > len(scheduler.recurring):
+        if not self._life.runs and scheduler.open > len(scheduler.sleepers.recurring):
             raise ManagerStateError(f"{self!r} does not run: its tasks would never end")
         await self._life.tell("atm_draining")
         await scheduler.joined()

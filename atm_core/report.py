@@ -69,8 +69,8 @@ def explain(manager: TaskManager, scheduler: Scheduler, plugins: pluggy.PluginMa
         holder = scheduler.calls.owners["atm_hold"][scheduler.held[task]]
         obstacle = Obstacle(holder, _words(plugins.get_plugin(holder), task, now, "it holds the task"), math.inf)
         return _sentence(manager, scheduler, name, state, [obstacle], 0, now)
-    if task in scheduler.asleep:
-        until = scheduler.asleep[task]
+    if task in scheduler.sleepers.until:
+        until = scheduler.sleepers.until[task]
         obstacle = Obstacle("", "it is not to start before", until)
         return Explanation(state, [obstacle], 0, until, f"{name} is not to start for another {until - now:.3f} s")
     ahead = scheduler.board.ahead(task)
@@ -135,7 +135,7 @@ def stats(manager: TaskManager, scheduler: Scheduler, plugins: pluggy.PluginMana
         "pending": scheduler.waiting,
         "running": scheduler.busy_with,
         "held": len(scheduler.held),
-        "asleep": len(scheduler.asleep),
+        "asleep": len(scheduler.sleepers.until),
         "succeeded": scheduler.succeeded,
         "failed": scheduler.failed,
         "cancelled": scheduler.cancelled,

@@ -7,7 +7,6 @@ strategy has booked it" nothing can come in between.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import math
 import time
@@ -22,6 +21,7 @@ from atm_core.errors import HookError, ManagerStateError, TaskRejected, WorkErro
 from atm_core.keyed_lanes import make_board
 from atm_core.lanes import LATER, Board, OneLane, Refused, check_time, hook_error
 from atm_core.outcome import Outcome
+from atm_core.sleepers import Sleepers
 from atm_core.task import CANCELLED, FAILED, PENDING, RUNNING, SUCCEEDED, Task
 from atm_core.waits import Waits
 from atm_core.work import close_work
@@ -57,11 +57,11 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_admits", "_admitting", "_alarms", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_context",
-        "_dormant", "_for_room", "_joining", "_make", "_n", "_older", "_origin", "_push", "_soon", "_starts",
-        "_timer", "_yields", "asleep", "attempts", "board", "calls", "cancelled", "clock", "failed", "held",
-        "inner", "loop", "manager", "name", "open", "paused", "primes", "recurring", "rejected", "running", "shut",
-        "starting", "succeeded", "thread", "waits", "watches_begin",
+        "_admits", "_admitting", "_attempt", "_brief", "_busy", "_cancelling", "_claimed", "_context", "_for_room",
+        "_joining", "_make", "_older", "_origin", "_push", "_soon", "_starts", "_timer", "_yields", "attempts",
+        "board", "calls", "cancelled", "clock", "failed", "held", "inner", "loop", "manager", "name", "open",
+        "paused", "primes", "rejected", "running", "shut", "sleepers", "starting", "succeeded", "thread", "waits",
+        "watches_begin",
     )  # fmt: skip
 
     calls: HookCalls
@@ -82,12 +82,9 @@ class Scheduler:
         self.attempts = self.succeeded = self.failed = self.cancelled = self.rejected = 0
         self.running: Dict[Task[Any], asyncio.Task[Any]] = {}
         self.held: Dict[Task[Any], int] = {}  # by strategies, with the position of the holder
-        self.asleep: Dict[Task[Any], float] = {}  # until when
-        self.recurring: Set[Task[Any]] = set()
+        self.sleepers = Sleepers()
         self.inner: Set[Task[Any]] = set()  # stand for held tasks, which are asked about in their place
         self.waits = Waits(self)
-        self._dormant: Set[Task[Any]] = set()  # recurring and asleep: nobody waits for those
-        self._alarms: List[Tuple[float, int, Task[Any]]] = []
         self._claimed: Set[Any] = set()  # the coroutines of pending tasks, each of which can run only once
         self._cancelling: Set[Task[Any]] = set()
         self._older: Dict[Task[Any], HookCalls] = {}  # of attempts that began before plugins changed
@@ -101,7 +98,6 @@ class Scheduler:
         self._starts: Optional[Task[Any]] = None
         self._admitting: Optional[Task[Any]] = None
         self._context = Context()  # not that of an attempt that ends, which a timer would keep alive
-        self._n = 0
         self.use(calls)
 
     # Plugins and loops.
@@ -152,10 +148,9 @@ class Scheduler:
         self._make, self.primes = task_maker(loop, self.name)
         if abs(shift) > 1e-3:
             waiting = self.board.tasks()
-            for task in [*waiting, *self.asleep, *self.held]:
+            for task in [*waiting, *self.sleepers.until, *self.held]:
                 task._added_at += shift
-            self.asleep = {task: at + shift for task, at in self.asleep.items()}
-            self._alarms = [(at + shift, n, task) for at, n, task in self._alarms]
+            self.sleepers.shift(shift)
             self._use_board()
             for task in waiting:
                 self._join(task, self.clock())
@@ -217,10 +212,8 @@ class Scheduler:
         self.open += 1
         if self._push is not None:
             self._push(task)
-        elif self.calls.hold or self.asleep:
-            self.enter(task, now)
         else:
-            self._join(task, now)
+            self.enter(task, now)
         if not self._soon and self.starting:
             self.soon()
         return task  # type: ignore[no-any-return]
@@ -257,12 +250,12 @@ class Scheduler:
         Args:
             holder: Ask the strategies that may hold it from this position on.
         """
-        at = self.asleep.get(task) if self.asleep else None
+        at = self.sleepers.until.get(task)
         if at is not None:
             if at > now:
                 self._sleep(task, at)
                 return
-            del self.asleep[task]
+            self.sleepers.wake(task)
         for position in range(holder, len(self.calls.hold)):
             # Noted before it is asked, so that a strategy may hand the task back at once.
             self.held[task] = position
@@ -285,49 +278,41 @@ class Scheduler:
         self.soon()
 
     def _sleep(self, task: Task[Any], at: float) -> None:
-        self.asleep[task] = at
-        self._n += 1
-        heapq.heappush(self._alarms, (at, self._n, task))
-        if task in self.recurring:
-            self._dormant.add(task)
-            self._check_joined()
+        self.sleepers.sleep(task, at)
+        self._check_joined()
         if not self._busy:
             self._set_timer()
 
     def not_before(self, task: Task[Any]) -> Optional[float]:
         """See ``Task.not_before``."""
-        return self.asleep.get(task)
+        return self.sleepers.until.get(task)
 
     def set_not_before(self, task: Task[Any], at: Optional[float]) -> None:
         """See ``Task.not_before``: at admission, or while it sleeps."""
         if at is not None and (isinstance(at, bool) or not isinstance(at, (int, float)) or at != at):
             raise ValueError(f"not_before must be a time or None, got {at!r}")
         if task is self._admitting:
-            self.asleep[task] = -math.inf if at is None else at
-        elif task in self.asleep:
+            self.sleepers.until[task] = -math.inf if at is None else at  # it goes to sleep when it enters
+        elif task in self.sleepers.until:
             now = self.clock()
             if at is not None and at > now:
                 self._sleep(task, at)
             else:
-                del self.asleep[task]  # its alarm matches no longer
-                self._dormant.discard(task)
+                self.sleepers.wake(task)
                 self.enter(task, now)
         else:
             raise ManagerStateError(f"{task!r} waits no more for its time: set not_before in atm_admitted")
 
     def set_recurring(self, task: Task[Any], recurs: bool) -> None:
         """See ``Task.recurring``."""
-        (self.recurring.add if recurs else self.recurring.discard)(task)
-        if not recurs:
-            self._dormant.discard(task)
-        elif task in self.asleep and task is not self._admitting:
-            self._dormant.add(task)
-            self._check_joined()
+        self.sleepers.recur(task, recurs)
+        if recurs and task is not self._admitting and task in self.sleepers.until:
+            self._sleep(task, self.sleepers.until[task])
 
     def reorder(self, task: Task[Any]) -> None:
         """Ask for the order of a queued task again."""
         mine = task._origin is not None and task._origin.scheduler is self and task is not self._admitting
-        if mine and task._state is PENDING and task not in self.held and task not in self.asleep:
+        if mine and task._state is PENDING and task not in self.held and task not in self.sleepers.until:
             self.board.reorder(task, self.clock())
             self.soon()
 
@@ -371,15 +356,11 @@ class Scheduler:
             self._busy = False
             if not self._soon and (self._yields or not left):
                 self.soon()
-            if self.board.wake_at != _NEVER or self._alarms or self._timer is not None:
+            if self.board.wake_at != _NEVER or self.sleepers.alarms or self._timer is not None:
                 self._set_timer()
 
     def _set_timer(self) -> None:
-        at = self.board.wake_at
-        while self._alarms and self.asleep.get(self._alarms[0][2]) != self._alarms[0][0]:
-            heapq.heappop(self._alarms)
-        if self._alarms and self._alarms[0][0] < at:
-            at = self._alarms[0][0]
+        at = min(self.board.wake_at, self.sleepers.next_at())
         if self._timer is not None:
             if self._timer.when() == at:
                 return
@@ -395,11 +376,8 @@ class Scheduler:
             self.board.due(now)
         self._busy = True  # one turn at the end, not one for each that wakes
         try:
-            while self._alarms and self._alarms[0][0] <= now:
-                when, _, task = heapq.heappop(self._alarms)
-                if self.asleep.get(task) == when:
-                    self._dormant.discard(task)
-                    self.enter(task, now)
+            for task in self.sleepers.due(now):
+                self.enter(task, now)
         finally:
             self._busy = False
         self.turn(now, _STARTS_PER_TURN)
@@ -498,11 +476,11 @@ class Scheduler:
             task.tell(waiters)
         self.succeeded += 1
         self.open -= 1
-        if self._cancelling or self.recurring or self.inner:
+        if self._cancelling or self.sleepers.recurring or self.inner:
             self._forget(task)
         if not self.open:
             self._origin = None
-        if self._joining and self.open <= len(self._dormant):
+        if self._joining:
             self._check_joined()
         if not self._busy:
             self.turn(self.clock(), 1)  # one for one, at once; whether there is room for more is seen for all together
@@ -553,8 +531,9 @@ class Scheduler:
             return
         task._state = PENDING
         if again_at > now:
-            self.asleep[task] = again_at
-        self.enter(task, now)
+            self._sleep(task, again_at)
+        else:
+            self.enter(task, now)
         self.waits.requeued(task)
 
     def _ask_again(self, task: Task[Any], outcome: Outcome, now: float) -> Tuple[Optional[float], Outcome]:
@@ -604,9 +583,7 @@ class Scheduler:
         """Drop what is kept of a task beside the task itself."""
         self._cancelling.discard(task)
         self.inner.discard(task)
-        self.asleep.pop(task, None)
-        self.recurring.discard(task)
-        self._dormant.discard(task)
+        self.sleepers.forget(task)
 
     def _release_work(self, task: Task[Any]) -> None:
         if task._args is None:
@@ -660,7 +637,7 @@ class Scheduler:
             elif self._starts is task:
                 self._starts = None  # it cancels itself in its first step, before there is anything to cancel
             return True
-        if self.held.pop(task, None) is None and task not in self.asleep:
+        if self.held.pop(task, None) is None and task not in self.sleepers.until:
             self.board.discard(task)
         self._settle(task, Outcome(None, asyncio.CancelledError(), True), self.clock())
         self.soon()
@@ -670,7 +647,7 @@ class Scheduler:
         """Settle a task that waits with ``error``, and do not ask whether it is to come again."""
         if task._state is not PENDING or task._origin is None:
             return False
-        if self.held.pop(task, None) is None and task not in self.asleep:
+        if self.held.pop(task, None) is None and task not in self.sleepers.until:
             self.board.discard(task)
         self._settle(task, Outcome(None, error), self.clock())
         self.soon()
@@ -698,7 +675,7 @@ class Scheduler:
 
     def pending(self) -> List[Task[Any]]:
         """Every task that waits for anything, the next first."""
-        return [*self.board.tasks(), *self.held, *self.asleep]
+        return [*self.board.tasks(), *self.held, *self.sleepers.until]
 
     def drop_pending(self) -> int:
         """Settle everything that waits as cancelled; returns how many there were."""
@@ -730,7 +707,7 @@ class Scheduler:
 
     async def joined(self) -> None:
         """Wait until nothing is pending or running; recurring tasks asleep do not count."""
-        if self.open > len(self._dormant):
+        if self.open > len(self.sleepers.dormant):
             waiter = asyncio.get_running_loop().create_future()
             self._joining.append(waiter)
             try:
@@ -740,7 +717,7 @@ class Scheduler:
                     self._joining.remove(waiter)
 
     def _check_joined(self) -> None:
-        if self._joining and self.open <= len(self._dormant):
+        if self._joining and self.open <= len(self.sleepers.dormant):
             waiters, self._joining = self._joining, []
             for waiter in waiters:
                 if not waiter.done():

@@ -155,7 +155,7 @@ class Task(Generic[T]):
     @property
     def recurring(self) -> bool:
         """Whether the task comes again for ever: ``join`` does not wait for its next time."""
-        return self._origin is not None and self in self._origin.scheduler.recurring
+        return self._origin is not None and self in self._origin.scheduler.sleepers.recurring
 
     @recurring.setter
     def recurring(self, recurs: bool) -> None:
