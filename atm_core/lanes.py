@@ -142,7 +142,7 @@ class OneLane(Board):
     def next(self, now: float) -> Any:
         if self.parked:
             return None
-        queue = self.queue
+        queue, gates = self.queue, self._gates
         take: Callable[[], Any]
         while True:
             if self._returned and not (queue and queue[0]._added_at < self._returned[0][0]):
@@ -156,22 +156,22 @@ class OneLane(Board):
                 take()
                 self._dead -= 1
                 continue
-            gate = 0
+            ready_at = None
             try:
-                for ready_at in self._gates:
+                for ready_at in gates:
                     at = ready_at(task, now)
                     if at is not None and not at <= now:
                         self.parked = True
+                        gate = gates.index(ready_at)
                         if at == _NEVER:
                             self.waits[gate] += 1
                             self.wake_at = _NEVER
                         else:
                             self.wake_at = self._must_wait(task, now, gate, at)[1]
                         return None
-                    gate += 1
             except Exception as error:
                 take()
-                return self._refused(task, error, gate)
+                return self._refused(task, error, gates.index(ready_at))
             take()
             return task
 

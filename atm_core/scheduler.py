@@ -388,12 +388,12 @@ class Scheduler:
 
     def _start(self, task: Task[Any], now: float) -> None:
         task._state = RUNNING
-        position = 0
+        hooks = self.calls.started
         try:
-            for position, started in enumerate(self.calls.started):
+            for started in hooks:
                 started(task, now)
         except Exception as error:
-            if not self._start_anyway(task, now, position, error):
+            if not self._start_anyway(task, now, hooks.index(started), error):
                 return
         if task._args is None:
             self._claimed.discard(task._work)

@@ -96,6 +96,9 @@ class SlotGate(Gate):
     @hookimpl
     def atm_finished(self, task: Task[Any]) -> None:
         """Give the slots back."""
+        if self._plain and not self._lent:
+            self._shared.used -= 1
+            return
         pool, cost = (self._shared, 1) if self._plain else self._held.pop(task)
         if not self._lent or task not in self._lent:
             pool.used -= cost

@@ -87,8 +87,9 @@ class FixedWindowStrategy(Gate):
     @hookimpl
     def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:
         """At once while the window has room, otherwise when it closes."""
+        cost: float = 1
         if self._plain:
-            _, window, cost = self._shared
+            window = self._shared[1]
         else:
             cost = self.cost_of(task)
             found = self._windows.get(self.key_of(task))
@@ -133,7 +134,7 @@ class FixedWindowStrategy(Gate):
     @hookimpl
     def atm_finished(self, task: Task[Any]) -> None:
         """A start that never came to its first step does not count."""
-        if task in self._unbegun:
+        if self._unbegun and task in self._unbegun:
             _, window, cost = self._unbegun.pop(task)
             window.unbegun -= cost
 
