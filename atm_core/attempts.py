@@ -14,6 +14,7 @@ import contextlib
 import types
 from typing import TYPE_CHECKING, Any, Generator
 
+from atm_core.completion import ended_badly, ended_well, go_on
 from atm_core.lanes import hook_error
 from atm_core.task import _current
 from atm_core.work import awaitable_of
@@ -38,7 +39,7 @@ async def plain(scheduler: Scheduler, task: Task[Any]) -> None:
             await _first_step()
         _current.set(task)
         if scheduler.watches_begin:
-            began = scheduler.began(task)
+            began = _begun(scheduler, task)
         args = task._args
         if args is None:
             value = await task._work
@@ -46,11 +47,11 @@ async def plain(scheduler: Scheduler, task: Task[Any]) -> None:
             made = task._work(*args)
             value = await (made if type(made) is types.CoroutineType else awaitable_of(task._work, made))
     except BaseException as error:
-        scheduler.ended_badly(task, error, began)
+        ended_badly(scheduler, task, error, began)
         if _belongs_to_the_loop(error):
             raise
     else:
-        scheduler.ended_well(task, value, began)
+        ended_well(scheduler, task, value, began)
 
 
 async def full(scheduler: Scheduler, task: Task[Any]) -> None:
@@ -60,7 +61,7 @@ async def full(scheduler: Scheduler, task: Task[Any]) -> None:
         if scheduler.primes:
             await _first_step()
         _current.set(task)
-        began = scheduler.began(task)
+        began = _begun(scheduler, task)
         value = None
         calls = scheduler.calls
         async with contextlib.AsyncExitStack() as stack:
@@ -82,12 +83,24 @@ async def full(scheduler: Scheduler, task: Task[Any]) -> None:
                     break
             value = await (task.call() if elsewhere is None else elsewhere)
     except BaseException as error:
-        scheduler.ended_badly(task, error, began)
+        ended_badly(scheduler, task, error, began)
         if _belongs_to_the_loop(error):
             raise
     else:
-        scheduler.ended_well(task, value, began)
+        ended_well(scheduler, task, value, began)
 
 
 def _belongs_to_the_loop(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception)
+
+
+def _begun(scheduler: Scheduler, task: Task[Any]) -> float:
+    """The first step runs."""
+    now = scheduler.clock()
+    calls = scheduler.calls if not scheduler.older else scheduler.calls_of(task)
+    try:
+        for began in calls.began:
+            began(task, now)
+    except Exception as error:
+        go_on(calls, "atm_began", calls.began, began, error, task, now)
+    return now

@@ -21,6 +21,7 @@ from typing import (
 )
 
 from atm_core import report
+from atm_core.admission import add
 from atm_core.calls import HookCalls
 from atm_core.discovery import find_strategy, installed_plugins
 from atm_core.errors import (
@@ -207,7 +208,7 @@ class TaskManager:
         args = None if type(work) is CoroutineType else check_work(work)
         if self._closed or self.max_pending is not None:
             self._check_room(work)
-        return self._scheduler.add(work, args, None if metadata is None else copied(metadata))
+        return add(self._scheduler, work, args, None if metadata is None else copied(metadata))
 
     def submit(self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> Task[T]:
         """Hand in a function and its arguments; unlike a coroutine it can be retried, batched, and sent elsewhere.
@@ -221,7 +222,7 @@ class TaskManager:
         check_callable(fn)
         if self._closed or self.max_pending is not None:
             self._check_room(None)
-        return self._scheduler.add(functools.partial(fn, **kwargs) if kwargs else fn, args, None)
+        return add(self._scheduler, functools.partial(fn, **kwargs) if kwargs else fn, args, None)
 
     def submit_threadsafe(
         self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -282,7 +283,7 @@ class TaskManager:
         self._check_room(task.work)
         if metadata is not None:
             task.metadata.update(copied(metadata) or {})
-        return self._scheduler.add(task._work, task._args, task._metadata, task)
+        return add(self._scheduler, task._work, task._args, task._metadata, task)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -405,7 +406,7 @@ class TaskManager:
         task = Task(work, metadata)
         self._scheduler.inner.add(task)
         try:
-            return self._scheduler.add(task._work, task._args, task._metadata, task)
+            return add(self._scheduler, task._work, task._args, task._metadata, task)
         except BaseException:
             self._scheduler.inner.discard(task)
             raise
