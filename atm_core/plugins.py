@@ -18,9 +18,19 @@ __all__ = ["has_hooks", "make_plugin_manager", "register"]
 _MAY_BE_ASYNC = ("atm_manager_started", "atm_manager_stopped")
 
 
+class _Plugins(pluggy.PluginManager):
+    """pluggy looks at every attribute of every plugin with great care; most can be seen not to be hooks."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return super().parse_hookimpl_opts(plugin, name) if _may_be_hook(plugin, name) else None
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return super().parse_hookspec_opts(module_or_class, name) if name.startswith("atm_") else None
+
+
 def make_plugin_manager() -> pluggy.PluginManager:
     """A plugin manager that knows the hooks; each task manager has one of its own."""
-    plugins = pluggy.PluginManager("atm")
+    plugins = _Plugins("atm")
     for phase in SPECS:
         plugins.add_hookspecs(phase)
     return plugins
@@ -66,7 +76,7 @@ def register(plugins: pluggy.PluginManager, plugin: Any, name: Optional[str] = N
 def _candidates(plugins: pluggy.PluginManager, plugin: Any) -> Iterator[Tuple[str, Optional[str], Any, bool]]:
     """What is a hook implementation, or looks like one: attribute, hook (None: unmarked), function, wraps."""
     for attribute in dir(plugin):
-        if attribute.startswith("__"):
+        if not _may_be_hook(plugin, attribute):
             continue
         function = getattr(plugin, attribute, None)
         if not inspect.isroutine(function):
@@ -77,6 +87,16 @@ def _candidates(plugins: pluggy.PluginManager, plugin: Any) -> Iterator[Tuple[st
             yield attribute, options.get("specname") or attribute, function, wraps
         elif attribute.startswith("atm_"):
             yield attribute, None, function, False
+
+
+def _may_be_hook(plugin: Any, name: str) -> bool:
+    """Whether an attribute is called like a hook, or bears a mark as ``@hookimpl`` leaves one; runs no property."""
+    if name.startswith("atm_"):
+        return True
+    if name.startswith("__"):
+        return False
+    own = getattr(plugin, "__dict__", {})
+    return bool(getattr(own[name] if name in own else getattr(type(plugin), name, None), "__dict__", None))
 
 
 def _check(plugin: Any, attribute: str, hook: Optional[str], function: Any, wraps: bool) -> None:

@@ -136,6 +136,27 @@ def test_a_module_can_be_a_plugin():
     run(main())
 
 
+def test_registering_runs_no_property_and_finds_hooks_under_any_name():
+    class Lazy:
+        @property
+        def connection(self):
+            raise AssertionError("nobody asked for it")
+
+        @hookimpl(specname="atm_settled")
+        def _note(self, task):
+            self.seen = task.result()
+
+    lazy = Lazy()
+    lazy.callback = hookimpl(specname="atm_started")(lambda task: setattr(lazy, "started", task))
+
+    async def main():
+        async with TaskManager(lazy) as manager:
+            return manager.submit(value)
+
+    task = run(main())
+    assert (lazy.seen, lazy.started) == ("value", task)
+
+
 def test_all_hooks_of_one_task_in_order():
     async def main():
         calls = []
