@@ -93,6 +93,8 @@ def _admit(scheduler: Scheduler, task: Task[Any], now: float) -> None:
         hook = "atm_admitted"
         for position, admitted in enumerate(scheduler.calls.admitted):
             admitted(scheduler.manager, task, now)
+            if task in scheduler.sleepers.until:  # by its not_before
+                scheduler.sleepers.by.setdefault(task, scheduler.calls.owners[hook][position])
     except BaseException as error:
         scheduler.rejected += 1
         scheduler.release_work(task)

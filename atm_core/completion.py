@@ -91,39 +91,44 @@ def _end(
 
 def conclude(scheduler: Scheduler, task: Task[Any], outcome: Outcome, now: float) -> None:
     """An attempt has ended, or was refused: again, or settled?"""
-    again_at = None
+    again_at, owner = None, ""
     final = scheduler.shut or task in scheduler.cancelling or task in scheduler.inner
     if scheduler.calls.again and not final:
-        again_at, outcome = _ask_again(scheduler, task, outcome, now)
+        again_at, owner, outcome = _ask_again(scheduler, task, outcome, now)
     if again_at is None:
         settle(scheduler, task, outcome, now)
         return
     task._state = PENDING
     if again_at > now:
+        scheduler.sleepers.by[task] = owner
         scheduler.sleep(task, again_at)
     else:
         scheduler.enter(task, now)
     scheduler.waits.requeued(task)
 
 
-def _ask_again(scheduler: Scheduler, task: Task[Any], outcome: Outcome, now: float) -> Tuple[Optional[float], Outcome]:
-    for position, again in enumerate(scheduler.calls.again):
+def _ask_again(
+    scheduler: Scheduler, task: Task[Any], outcome: Outcome, now: float
+) -> Tuple[Optional[float], str, Outcome]:
+    """When to run it again, and who says so; None and the final outcome if nobody does."""
+    calls = scheduler.calls
+    for position, again in enumerate(calls.again):
         try:
             at = again(task, outcome, now)
             if at is None:
                 continue
             check_time(at)
             if at == math.inf:
-                return None, outcome
+                break
             if task._args is None and task._attempts:
                 raise WorkError(f"{task!r} cannot run again, since its work is an awaitable: submit a function")
         except Exception as error:
-            failed = hook_error(scheduler.calls, "atm_again", position, task, error)
+            failed = hook_error(calls, "atm_again", position, task, error)
             if outcome.failed:
                 failed.__context__ = outcome.exception
-            return None, Outcome(None, failed, duration=outcome.duration)
-        return at, outcome
-    return None, outcome
+            return None, "", Outcome(None, failed, duration=outcome.duration)
+        return at, calls.owners["atm_again"][position], outcome
+    return None, "", outcome
 
 
 def settle(scheduler: Scheduler, task: Task[Any], outcome: Outcome, now: float) -> None:

@@ -70,9 +70,10 @@ def explain(manager: TaskManager, scheduler: Scheduler, plugins: pluggy.PluginMa
         obstacle = Obstacle(holder, _words(plugins.get_plugin(holder), task, now, "it holds the task"), math.inf)
         return _sentence(manager, scheduler, name, state, [obstacle], 0, now)
     if task in scheduler.sleepers.until:
-        until = scheduler.sleepers.until[task]
-        obstacle = Obstacle("", "it is not to start before", until)
-        return Explanation(state, [obstacle], 0, until, f"{name} is not to start for another {until - now:.3f} s")
+        owner = scheduler.sleepers.by.get(task, "")
+        words = _words(plugins.get_plugin(owner), task, now, "it is not to start yet")
+        obstacle = Obstacle(owner, words, scheduler.sleepers.until[task])
+        return _sentence(manager, scheduler, name, state, [obstacle], 0, now)
     ahead = scheduler.board.ahead(task)
     obstacles = _obstacles(scheduler, plugins, ahead[0] if ahead else task, now)
     return _sentence(manager, scheduler, name, state, obstacles, len(ahead), now)
@@ -112,7 +113,7 @@ def _sentence(
         parts.append("the manager is paused")
     for one in obstacles:
         when = "until something finishes" if one.until == math.inf else f"for another {one.until - now:.3f} s"
-        parts.append(f"{one.strategy}: {one.reason} ({when})")
+        parts.append(f"{one.strategy}: {one.reason} ({when})" if one.strategy else f"{one.reason} ({when})")
     if ahead:
         parts.append(f"{ahead} task{'s' if ahead > 1 else ''} before it in its lane")
     if not parts:

@@ -18,10 +18,12 @@ class Sleepers:
     An alarm whose time is not the one in ``until`` is void: the task woke early, was settled, or sleeps longer now.
     """
 
-    __slots__ = ("_n", "alarms", "dormant", "recurring", "until")
+    __slots__ = ("_n", "alarms", "by", "dormant", "recurring", "until")
 
     def __init__(self) -> None:
         self.until: Dict[Task[Any], float] = {}
+        #: Which plugin sent it to sleep, if one did.
+        self.by: Dict[Task[Any], str] = {}
         self.recurring: Set[Task[Any]] = set()
         #: Recurring and asleep: nobody waits for those.
         self.dormant: Set[Task[Any]] = set()
@@ -39,6 +41,7 @@ class Sleepers:
     def wake(self, task: Task[Any]) -> None:
         """It sleeps no longer."""
         self.until.pop(task, None)
+        self.by.pop(task, None)
         self.dormant.discard(task)
 
     def recur(self, task: Task[Any], recurs: bool) -> None:

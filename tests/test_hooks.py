@@ -486,7 +486,7 @@ def test_not_before():
             assert tasks[0].not_before == 1
             await asyncio.sleep(0.5)
             tasks[1].not_before = 2.0
-            assert "not to start for another" in str(manager.explain(tasks[2]))
+            assert "it is not to start yet (for another" in str(manager.explain(tasks[2]))
             tasks[2].not_before = None
             assert [await task for task in tasks] == [1, 2, 0.5, 0]
 

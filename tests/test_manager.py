@@ -23,6 +23,7 @@ from atm_core import (
     TaskState,
     WorkError,
     current_task,
+    hookimpl,
     in_thread,
 )
 from atm_core.testing import VirtualTimeLoop, run
@@ -566,6 +567,34 @@ def test_explain_names_who_holds_a_task_and_until_when():
         await manager.join()
         assert "settled" in str(manager.explain(third))
         await manager.stop()
+
+    run(main())
+
+
+def test_explain_names_who_sent_a_task_to_sleep():
+    class Later:
+        @hookimpl
+        def atm_admitted(self, task, now):
+            task.not_before = now + 5
+
+    class Once:
+        def explain(self, task, now):
+            return f"attempt {task.attempts} was not enough"
+
+        @hookimpl
+        def atm_again(self, task, now):
+            return now + 3 if task.attempts == 1 else None
+
+    async def main():
+        async with TaskManager([Later(), Once()]) as manager:
+            task = manager.submit(value)
+            await asyncio.sleep(1)
+            why = manager.explain(task)
+            assert (why.strategy, why.until) == ("later", 5.0)
+            assert str(why).endswith("waits: later: it is not to start yet (for another 4.000 s)")
+            await asyncio.sleep(5)
+            assert str(manager.explain(task)).endswith("waits: once: attempt 1 was not enough (for another 2.000 s)")
+        assert not manager._scheduler.sleepers.by
 
     run(main())
 
