@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Optional, Set
 
 from atm_core.calls import HookCalls
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Life"]
 
 _log = logging.getLogger("atm_core")
+_DECIDES = ("atm_ready_at", "atm_hold", "get_next_task")  # an observer may serve many managers
 _CANCEL_ROUNDS = 3  # of a second each, for work that swallows its cancellation
 
 
@@ -31,7 +34,7 @@ class Life:
     """
 
     def __init__(self, manager: TaskManager, scheduler: Scheduler) -> None:
-        self._manager = manager
+        self.manager = manager
         self._scheduler = scheduler
         #: From before the plugins' start hooks to after their stop hooks.
         self.runs = False
@@ -43,7 +46,7 @@ class Life:
     async def run(self) -> None:
         """See ``TaskManager.run``."""
         if self.runs and (self._scheduler.starting or self._stops):
-            raise ManagerStateError(f"{self._manager!r} runs already")
+            raise ManagerStateError(f"{self.manager!r} runs already")
         await self.idle()
         assert self._stopping is not None
         try:
@@ -62,8 +65,9 @@ class Life:
                     scheduler.start()
                 return
             if scheduler.loop is not None and not scheduler.loop.is_closed():
-                raise ManagerStateError(f"{self._manager!r} runs in another event loop: stop it there first")
+                raise ManagerStateError(f"{self.manager!r} runs in another event loop: stop it there first")
             scheduler.abandon_running()
+        self._claim_strategies()
         scheduler.bind(loop)
         self.runs = True
         self._stopping = loop.create_future()
@@ -90,6 +94,26 @@ class Life:
             self._stops -= 1
         await self._stopped()
 
+    def _claim_strategies(self) -> None:
+        """Refuse a strategy at work elsewhere: what ends in one manager would wake nobody in the other."""
+        for strategy in self.manager.strategies.values():
+            decides = any(hasattr(strategy, name) for name in _DECIDES)
+            if not decides or inspect.ismodule(strategy) or getattr(strategy, "shareable", False):
+                continue
+            other = getattr(strategy, "_atm_life", lambda: None)()
+            if other is not None and other is not self and other.works:
+                raise ManagerStateError(
+                    f"{strategy!r} is at work in {other.manager!r}: make a second instance for {self.manager!r}"
+                )
+            with contextlib.suppress(AttributeError):  # it may have slots
+                strategy._atm_life = weakref.ref(self)
+
+    @property
+    def works(self) -> bool:
+        """Whether it runs, in a loop that is not closed."""
+        loop = self._scheduler.loop
+        return self.runs and loop is not None and not loop.is_closed()
+
     def own_task(self) -> Optional[Task[Any]]:
         """The task of this manager that is asking, if one is."""
         by = current_task()
@@ -106,7 +130,7 @@ class Life:
         first: Optional[Exception] = None
         for position, function in enumerate(calls.of(hook)):
             try:
-                answer = function(self._manager)
+                answer = function(self.manager)
                 if inspect.isawaitable(answer):
                     await answer
             except asyncio.CancelledError:
@@ -127,7 +151,7 @@ class Life:
             if name != owner:
                 continue
             try:
-                answer = calls.of(hook)[position](self._manager)
+                answer = calls.of(hook)[position](self.manager)
             except Exception as error:
                 _log.error("%s", hook_error(calls, hook, position, None, error), exc_info=error)
                 continue
@@ -165,7 +189,7 @@ class Life:
             if rounds == _CANCEL_ROUNDS:
                 names = ", ".join(map(repr, left[:5]))
                 _log.error(
-                    "%s: %d tasks ignore their cancellation and still run: %s", self._manager.name, len(left), names
+                    "%s: %d tasks ignore their cancellation and still run: %s", self.manager.name, len(left), names
                 )
                 return
             for task in left:

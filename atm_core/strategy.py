@@ -32,6 +32,9 @@ class BaseStrategy(abc.ABC):
     hands out still passes their gates.
     """
 
+    #: Whether one instance may be at work in several managers at once. A strategy that says so wakes all of them.
+    shareable = False
+
     @abc.abstractmethod
     def add_task(self, task: Task[Any]) -> None:
         """Take a task into the queue."""

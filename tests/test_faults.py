@@ -10,6 +10,7 @@ import pytest
 from atm_core import (
     ConcurrentLimitStrategy,
     FixedWindowStrategy,
+    ManagerStateError,
     SettingError,
     TaskManager,
     TaskState,
@@ -329,5 +330,31 @@ def test_recursion_is_bounded_by_no_stack():
             for _ in range(5000):
                 task = await task
             assert await task == 0
+
+    run(main())
+
+
+def test_one_strategy_in_two_running_managers_is_refused_before_anything_hangs():
+    class Observer:
+        settled = 0
+
+        @hookimpl
+        def atm_settled(self, task):
+            self.settled += 1
+
+    async def main():
+        limit, observer = ConcurrentLimitStrategy(1), Observer()
+        first, second = TaskManager([limit, observer], name="first"), TaskManager([limit, observer], name="second")
+        async with first:
+            with pytest.raises(ManagerStateError, match="is at work in <TaskManager first.*make a second instance for"):
+                await second.idle()
+            assert not second.running
+            task = first.submit(asyncio.sleep, 1)
+        async with second:  # the first has ended
+            await second.submit(asyncio.sleep, 1)
+        assert (task.done(), observer.settled) == (True, 2)
+        limit.shareable = True
+        async with TaskManager(limit), TaskManager(limit) as another:
+            await another.submit(asyncio.sleep, 1)
 
     run(main())

@@ -97,6 +97,8 @@ class CircuitBreakerStrategy(Gate):
         SettingError: Naming the parameter and the value.
     """
 
+    shareable = True
+
     def __init__(
         self,
         failure_rate_threshold: float = 0.5,
