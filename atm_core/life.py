@@ -203,6 +203,7 @@ class Life:
             return
         self.runs = False
         self._scheduler.halt()
+        self._scheduler.end_joining()
         try:
             if self._late:
                 await asyncio.wait(self._late)

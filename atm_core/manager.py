@@ -324,16 +324,21 @@ class TaskManager:
         """Wait until nothing is pending or running. A recurring task between two of its runs does not count.
 
         Raises:
-            ManagerStateError: Nothing would ever run, or it is called from a task of this manager.
+            ManagerStateError: The manager does not run, or stops, with work left; or a task of its own calls.
         """
         scheduler = self._scheduler
         by = self._life.own_task()
         if by is not None:
             raise ManagerStateError(f"join() inside {by!r} would wait for itself")
-        if not self._life.runs and scheduler.open > len(scheduler.sleepers.recurring):
-            raise ManagerStateError(f"{self!r} does not run: its tasks would never end")
+        self._check_it_ends()
         await self._life.tell("atm_draining")
         await scheduler.joined()
+        self._check_it_ends()
+
+    def _check_it_ends(self) -> None:
+        scheduler = self._scheduler
+        if not self._life.runs and scheduler.open > len(scheduler.sleepers.recurring):
+            raise ManagerStateError(f"{self!r} does not run: its tasks would never end")
 
     async def stop(self, timeout: Optional[float] = None) -> None:
         """Start nothing more, and wait for what runs; queued work stays queued for the next start.

@@ -486,7 +486,7 @@ class Scheduler:
                 waiter.set_result(None)
 
     async def joined(self) -> None:
-        """Wait until nothing is pending or running; recurring tasks asleep do not count."""
+        """Wait until nothing is pending or running, recurring tasks asleep not counted; or until the manager stops."""
         if self.open > len(self.sleepers.dormant):
             waiter = asyncio.get_running_loop().create_future()
             self.joining.append(waiter)
@@ -497,11 +497,16 @@ class Scheduler:
                     self.joining.remove(waiter)
 
     def check_joined(self) -> None:
+        """Tell those in :meth:`joined` if there is nothing left."""
         if self.joining and self.open <= len(self.sleepers.dormant):
-            waiters, self.joining = self.joining, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self.end_joining()
+
+    def end_joining(self) -> None:
+        """Tell those in :meth:`joined`, whatever is left."""
+        waiters, self.joining = self.joining, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 def _nothing(*_: Any) -> None:

@@ -571,6 +571,24 @@ def test_explain_names_who_holds_a_task_and_until_when():
     run(main())
 
 
+def test_join_ends_when_someone_stops_the_manager():
+    async def main():
+        manager = TaskManager(ConcurrentLimitStrategy(1), name="m")
+        await manager.idle()
+        tasks = [manager.submit(value, i, 1) for i in range(3)]
+        joining = asyncio.ensure_future(manager.join())
+        await asyncio.sleep(0.5)
+        await manager.stop()
+        with pytest.raises(ManagerStateError, match="m: 2 pending, 0 running> does not run: its tasks would never end"):
+            await joining
+        await manager.idle()
+        await manager.join()
+        assert [task.result() for task in tasks] == [0, 1, 2]
+        await manager.stop()
+
+    run(main())
+
+
 def test_explain_names_who_sent_a_task_to_sleep():
     class Later:
         @hookimpl
