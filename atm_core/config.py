@@ -137,7 +137,7 @@ def _profile(source: str, name: str, table: Any) -> Profile:
         # What the strategies themselves find wrong belongs to the same answer.
         problems.extend(_made(strategies)[1])
         raise ConfigError(problems)
-    default = os.path.splitext(os.path.basename(source))[0] if name == source else name
+    default = os.path.splitext(os.path.basename(source.partition(" [")[0]))[0] if name == source else name
     return Profile(default, where, {key: value for key, value in table.items() if key != "strategies"}, strategies)
 
 
@@ -177,7 +177,7 @@ def _misfits(place: str, found: Any, options: Dict[str, Any]) -> List[str]:
         return []
     known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     wrong = [
-        f"{place}: unknown key {key!r}{_meant(key, known)}; it takes {', '.join(known)}"
+        f"{place}: unknown key {key!r}{_meant(key, known)}; it takes {', '.join(known) or 'none'}"
         for key in options
         if key not in known
     ]

@@ -65,7 +65,7 @@ class SettingError(AtmError, ValueError):
     def __init__(
         self, message: str, parameter: str = "", value: Any = None, others: Sequence[SettingError] = ()
     ) -> None:
-        super().__init__("; ".join([message, *(str(other) for other in others)]))
+        super().__init__("; ".join([message, *(other.message for other in others)]))
         self.message = message
         self.parameter = parameter
         self.value = value

@@ -122,7 +122,10 @@ class Settings:
             try:
                 value = import_dotted(value)
             except (ImportError, AttributeError, ValueError) as error:
-                self.fail(parameter, value, f"must be a callable or its dotted name ({error})")
+                hint = nearest(value, [str(one) for one in also])
+                meant = f"did you mean {hint[0]!r}? " if hint else ""
+                choices = "".join(f"{one!r}, " for one in also)
+                self.fail(parameter, value, f"must be {choices}a callable or its dotted name ({meant}{error})")
                 return value
         if not callable(value):
             choices = "".join(f"{one!r}, " for one in also)

@@ -285,9 +285,8 @@ class Task(Generic[T]):
         waiters = self._value
         self._state = state
         self._value = value
-        self._work = self._args = self._origin = self._place = None
-        if state is FAILED:
-            self._place = _Unseen(self, value)
+        self._place = _Unseen(self, value) if state is FAILED else None
+        self._work = self._args = self._origin = None
         if waiters is not None:
             self.tell(waiters)
 

@@ -26,7 +26,7 @@ CHANGES: List[Tuple[str, str]] = [
     ("Pacific/Apia", "2011-12-30"),
     ("America/Sao_Paulo", "2018-11-04"),
     ("America/Sao_Paulo", "2019-02-16"),
-    ("Asia/Beirut", "2023-03-30"),
+    ("Asia/Beirut", "2022-03-27"),
     ("America/Havana", "2023-11-05"),
     ("Antarctica/Casey", "2010-03-05"),
     ("Antarctica/Troll", "2020-03-29"),

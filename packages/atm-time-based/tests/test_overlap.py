@@ -247,3 +247,94 @@ def test_the_next_run_takes_the_place_of_a_retry_if_it_may_cancel(bench: Bench) 
     )
     assert bench.times() == [10, 20, 30]
     assert runs.skipped == 0
+
+
+def test_a_failed_run_beside_the_tasks_own_ends_it_if_that_is_asked_for(bench: Bench) -> None:
+    """Also while the task sleeps: here its own run is over when the one beside it fails."""
+    strategy = TimeBasedStrategy(overlap="allow", end_on_failure=True)
+    lasts = iter([15.0, 28.0])
+
+    async def work() -> str:
+        bench.ran.append((bench.now(), None))
+        seconds = next(lasts, 5.0)
+        await asyncio.sleep(seconds)
+        if seconds == 28:
+            raise RuntimeError("beside")
+        return "well"
+
+    async def main() -> None:
+        async with TaskManager(strategy) as manager:
+            task = manager.add_task(work, {"schedule": every(seconds=10)})
+            with pytest.raises(RuntimeError, match="beside"):
+                await task
+            assert bench.now() == 48
+            runs = strategy.recurrence(task)
+            assert runs is not None
+            assert runs.next_run_at is None
+
+    bench.run(main())
+    assert bench.times() == [10, 20, 30, 40]
+
+
+def test_runs_that_outlive_their_task_are_counted(bench: Bench) -> None:
+    """The task ends with its own last run; the one beside it takes longer."""
+    strategy = TimeBasedStrategy(overlap="allow", max_runs=2)
+    lasts = iter([15.0, 100.0])
+
+    async def work() -> None:
+        await asyncio.sleep(next(lasts))
+
+    async def main() -> None:
+        async with TaskManager(strategy) as manager:
+            task = manager.add_task(work, {"schedule": every(seconds=10)})
+            await task
+            assert bench.now() == 25
+            assert strategy.stats()["runs"] == 1
+        runs = strategy.recurrence(task)
+        assert runs is not None
+        assert runs.runs == strategy.stats()["runs"] == 2
+
+    bench.run(main())
+
+
+def test_a_full_queue_refuses_a_run_beside_another_and_it_is_missed(bench: Bench) -> None:
+    strategy = TimeBasedStrategy(overlap="allow")
+
+    async def main() -> None:
+        manager = TaskManager([strategy, ConcurrentLimitStrategy(1)], max_pending=2)
+        task = manager.add_task(bench.job("x", lasts=45), {"schedule": every(seconds=10)})
+        await manager.idle()
+        await asyncio.sleep(42)
+        runs = strategy.recurrence(task)
+        assert runs is not None
+        assert runs.missed == 1  # of 20, 30 and 40 two may wait
+        await manager.aclose(timeout=0)
+
+    bench.run(main())
+
+
+def test_a_run_that_is_due_before_the_last_one_has_its_first_step_cancels_it(bench: Bench) -> None:
+    """Where starts are not eager, time may pass between the two: here the wall clock is moved there."""
+    strategy = TimeBasedStrategy(overlap="cancel_running")
+    ends: List[float] = []
+
+    class Between:
+        """Moves the clock to the next due time, once."""
+
+        @hookimpl(trylast=True)
+        def atm_started(self, task: Task[Any], now: float) -> None:
+            if bench.now() == 10:
+                bench.loop.jump_wall_clock(10)
+                strategy._table._ring(task, now)
+
+    async def work() -> None:
+        bench.ran.append((bench.now(), None))
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ends.append(bench.now())
+
+    tasks: Any = [(work, {"schedule": every(seconds=10, start="2026-01-01T00:00:10")})]
+    bench.days(11, strategy, tasks, [Between()])
+    assert bench.times() == [20, 20]
+    assert ends[0] == 20

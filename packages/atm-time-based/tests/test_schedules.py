@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 import pytest
 from atm_time_based import (
@@ -14,6 +15,7 @@ from atm_time_based import (
     Every,
     Schedule,
     ScheduleError,
+    TimeBasedStrategy,
     after,
     at,
     cron,
@@ -24,6 +26,11 @@ from atm_time_based import (
 from atm_time_based._zones import find_zone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from atm_core import HookError, TaskManager
+
+if TYPE_CHECKING:
+    from conftest import Bench
 
 WRONG: Any = [5]
 
@@ -93,6 +100,97 @@ def test_at_fires_once_in_its_zone() -> None:
         assert at(same).next_after(0.0) == expected
 
 
+@pytest.mark.parametrize(
+    "moment, zone, expected",
+    [
+        ("2021-03-28T03:30", "Europe/Riga", "2021-03-28T01:00:00+00:00"),
+        ("2021-10-31T03:30", "Europe/Riga", "2021-10-31T00:30:00+00:00"),
+        ("2011-12-30T12:00", "Pacific/Apia", "2011-12-30T10:00:00+00:00"),
+    ],
+)
+def test_a_zone_means_the_same_in_the_datetime_and_beside_it(moment: str, zone: str, expected: str) -> None:
+    naive, tz = datetime.fromisoformat(moment), find_zone(zone)
+    for one in (at(naive, timezone=tz), at(naive.replace(tzinfo=tz)), at(naive).bound(0.0, timezone=tz)):
+        assert one.first(0.0) == datetime.fromisoformat(expected).timestamp()
+
+
+class Pytz(tzinfo):
+    """As pytz's zones are: what ``replace(tzinfo=...)`` makes of them is a local mean time of long ago."""
+
+    zone = "Europe/London"
+
+    def localize(self, moment: datetime) -> datetime:
+        raise AssertionError
+
+    def utcoffset(self, moment: Optional[datetime]) -> timedelta:
+        return timedelta(minutes=-1)
+
+    def dst(self, moment: Optional[datetime]) -> None:
+        return None
+
+    def tzname(self, moment: Optional[datetime]) -> str:
+        return "LMT"
+
+
+def test_a_zone_of_pytz_is_taken_by_its_name() -> None:
+    found = next_times(cron("0 12 * * *", timezone=Pytz()), 1, "2026-06-01")
+    assert [one.isoformat() for one in found] == ["2026-06-01T12:00:00+01:00"]
+    assert cron("0 12 * * *", timezone=Pytz()) == cron("0 12 * * *", timezone="Europe/London")
+
+
+def test_without_time_zone_data_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from atm_time_based import _zones
+
+    def none(key: str) -> Any:
+        raise KeyError(key)
+
+    monkeypatch.setattr(_zones, "ZoneInfo", none)
+    monkeypatch.setattr(_zones, "available_timezones", set)
+    assert find_zone("UTC") is timezone.utc
+    with pytest.raises(ScheduleError, match=r"^timezone must .*\(there is none: install tzdata\), got 'Asia/Tokyo'"):
+        find_zone("Asia/Tokyo")
+
+
+def test_far_times_are_the_end_of_the_schedule() -> None:
+    far = every(seconds=60, start="9998-12-31T23:59")
+    assert [one.year for one in next_times(far, 2, "9998-12-31T23:59")] == [9998, 9999]
+    assert next_times(far, 5, datetime(9999, 12, 31, 0, 0, tzinfo=timezone.utc).timestamp()) == []
+    assert [one.year for one in next_times(at("9998-12-31", timezone="America/New_York"), 2)] == [9998]
+
+
+class Primes(Schedule):
+    """A kind of one's own."""
+
+    def next_after(self, wall_time: float) -> Optional[float]:
+        number = int(wall_time) + 1
+        while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+            number += 1
+        return float(number)
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {"primes": True}
+
+
+def test_a_kind_of_ones_own_needs_two_methods() -> None:
+    assert [one.timestamp() for one in next_times(Primes(), 4, 10.0)] == [11, 13, 17, 19]
+    with pytest.raises(TypeError, match="abstract"):
+        Schedule()  # type: ignore[abstract]
+
+
+def test_a_kind_that_stands_still_is_an_error_and_no_endless_loop(bench: Bench) -> None:
+    class Still(Primes):
+        def next_after(self, wall_time: float) -> Optional[float]:
+            return max(wall_time, 1_767_225_660.0)  # a minute after the start
+
+    async def main() -> None:
+        async with TaskManager(TimeBasedStrategy()) as manager:
+            task = manager.add_task(bench.job(), {"schedule": Still()})
+            with pytest.raises((HookError, ScheduleError), match="must go on after"):
+                await task
+
+    bench.run(main())
+
+
 def test_fractions_of_a_second_survive() -> None:
     assert (
         at("2027-01-01T00:00:00.250").next_after(0.0)
@@ -136,7 +234,14 @@ def test_schedules_compare_hash_and_pickle_by_value() -> None:
     one, same = cron("0 3 * * *", timezone="Asia/Tokyo"), cron("0 3 * * *", timezone="Asia/Tokyo")
     assert one == same
     assert hash(one) == hash(same)
-    assert pickle.loads(pickle.dumps(one)).next_after(0.0) == one.next_after(0.0)
+    for kind in (one, every(seconds=5), at("2027-01-01", timezone="Asia/Tokyo"), after(5), cron("@reboot")):
+        for made in (pickle.loads(pickle.dumps(kind)), copy.deepcopy(kind)):
+            assert made == kind
+            assert made.bound(0.0).first(0.0) == kind.bound(0.0).first(0.0)
+    with pytest.raises(ScheduleError) as caught:
+        cron("61 * * * *")
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (str(error), error.field, error.value) == (str(caught.value), "minute", "61")
     assert cron("@reboot") != after(0)
     with pytest.raises(AttributeError):
         one.expression = "* * * * *"  # type: ignore[misc, union-attr]
@@ -170,6 +275,11 @@ def test_a_name_may_make_an_expression_impossible_and_then_it_is_refused() -> No
     "make, field",
     [
         (lambda: every(), "seconds"),
+        (lambda: every(seconds=1e-300), "seconds"),
+        (lambda: every(seconds=10**400), "seconds"),
+        (lambda: every(seconds=1, start="0001-01-01"), "start"),
+        (lambda: at("9999-01-01"), "at"),
+        (lambda: cron("@reboot", seconds="5"), "second"),
         (lambda: every(seconds=True), "seconds"),
         (lambda: every(seconds=-1, minutes=1), "seconds"),
         (lambda: every(minutes=math.inf), "minutes"),

@@ -140,42 +140,31 @@ def test_a_row_is_written_when_a_run_begins(bench: Bench, tmp_path: Path, live: 
     assert rows == [("job", '{"cron": "0 * * * *"}', START + 2 * HOUR, 2, 0)]
 
 
-def test_many_runs_of_one_moment_are_one_transaction(bench: Bench, tmp_path: Path) -> None:
+def test_what_is_noted_in_one_turn_is_one_transaction_but_each_run_is_written_before_it_begins(
+    bench: Bench, tmp_path: Path
+) -> None:
     strategy = TimeBasedStrategy(state_file=tmp_path / "state.db")
     file = strategy._journal._file
     assert file is not None
-    flushes = []
+    flushes: List[Any] = []
     flush = file.flush
-    file.flush = lambda: flushes.append(len(file._unwritten)) or flush()  # type: ignore[method-assign, func-returns-value]
-    bench.days(
-        HOUR + 1, strategy, [(bench.job(n), {"schedule": "@hourly", "name": str(n)}) for n in range(100)]
-    )
-    assert sum(flushes) >= 100
-    assert len([n for n in flushes if n]) <= 3
 
+    def counted() -> None:
+        flushes.append((bench.now(), len(file._unwritten)))
+        flush()
 
-def test_the_manager_may_stop_and_start_again(bench: Bench, tmp_path: Path) -> None:
-    async def main() -> None:
-        manager = TaskManager(TimeBasedStrategy(state_file=tmp_path / "state.db"))
-        manager.add_task(bench.job(), {"schedule": "0 * * * *", "name": "job"})
-        for _ in range(2):
-            await manager.idle()
-            await asyncio.sleep(1.5 * HOUR)
-            await manager.stop()
-        await manager.aclose()
+    file.flush = counted  # type: ignore[method-assign]
 
-    bench.run(main())
-    assert bench.times() == [HOUR, 2 * HOUR, 3 * HOUR]
+    def job(name: str) -> Callable[[], Any]:
+        async def work() -> None:
+            assert name not in file._unwritten
+            bench.ran.append((bench.now(), name))
 
+        return work
 
-def test_a_manager_that_never_started_gives_the_file_back(bench: Bench, tmp_path: Path, live: Life) -> None:
-    async def main() -> None:
-        manager = TaskManager(TimeBasedStrategy(state_file=tmp_path / "state.db"))
-        manager.add_task(bench.job(), {"schedule": "@hourly", "name": "x"})
-        await manager.aclose()
-
-    bench.run(main())
-    live("@hourly", 10)
+    bench.days(HOUR + 1, strategy, [(job(str(n)), {"schedule": "@hourly", "name": str(n)}) for n in range(100)])
+    assert len(bench.ran) == 100
+    assert [n for at, n in flushes if at == 0 and n] == [100]
 
 
 def test_one_name_is_one_task(bench: Bench, tmp_path: Path) -> None:

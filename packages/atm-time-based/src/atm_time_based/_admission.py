@@ -50,5 +50,6 @@ def check_with(check: Settings, parameter: str, value: Any, read: Callable[[Any]
     try:
         return read(value)
     except ScheduleError as error:
-        check.fail(parameter, value, f"must be one that can be read: {error}")
+        own = error.field == parameter
+        check.fail(parameter, value, error.expected if own else f"must be valid ({error.field} {error.expected})")
         return None

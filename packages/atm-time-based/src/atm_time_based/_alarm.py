@@ -6,7 +6,10 @@ import asyncio
 import heapq
 import math
 from contextvars import Context
-from typing import Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from atm_core import Task
 
 __all__ = ["Alarm"]
 
@@ -16,15 +19,19 @@ _LOOK_SECONDS = 60.0
 class Alarm:
     """One timer of the loop for all of them; none while there is nothing to wait for.
 
+    An entry of the heap whose time is not the one in ``_until`` is void: its task is settled, or rings at
+    another time.
+
     Args:
         look: Called once a minute while :attr:`looking`.
-        ring: Called with what was given to :meth:`at`, when its time has come.
+        ring: Called with a task, when the time that was given to :meth:`at` has come.
     """
 
-    def __init__(self, look: Callable[[float], None], ring: Callable[[Any, float], None]) -> None:
+    def __init__(self, look: Callable[[float], None], ring: Callable[[Task[Any], float], None]) -> None:
         self._look = look
         self._ring = ring
-        self._heap: List[Tuple[float, int, Any]] = []
+        self._until: Dict[Task[Any], float] = {}
+        self._heap: List[Tuple[float, int, Task[Any]]] = []
         self._n = 0
         self._timer: Optional[asyncio.TimerHandle] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -45,6 +52,7 @@ class Alarm:
     def stop(self) -> None:
         """Set no more timers; what was to ring is forgotten."""
         self._loop = None
+        self._until.clear()
         self._heap.clear()
         self._look_at = math.inf
         self._cancel()
@@ -58,13 +66,25 @@ class Alarm:
             self._look_at = math.inf
             self._set()
 
-    def at(self, when: float, item: Any) -> None:
-        """Ring with ``item`` at this time of the loop's clock. O(log n)."""
+    def at(self, when: float, task: Task[Any]) -> None:
+        """Ring for this task at this time of the loop's clock, and at no other. O(log n)."""
         self._n += 1
-        heapq.heappush(self._heap, (when, self._n, item))
+        self._until[task] = when
+        heapq.heappush(self._heap, (when, self._n, task))
+        self._set()
+
+    def forget(self, task: Task[Any]) -> None:
+        """Ring no more for this task; O(n), rarely, when most of what is kept is void."""
+        if self._until.pop(task, None) is None:
+            return
+        if len(self._heap) > 2 * len(self._until):
+            self._heap = [entry for entry in self._heap if self._until.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
         self._set()
 
     def _set(self) -> None:
+        while self._heap and self._until.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
         when = min(self._look_at, self._heap[0][0] if self._heap else math.inf)
         if self._timer is not None and self._timer.when() == when:
             return
@@ -86,6 +106,9 @@ class Alarm:
                 self._look_at = now + _LOOK_SECONDS
                 self._look(now)
             while self._heap and self._heap[0][0] <= now:
-                self._ring(heapq.heappop(self._heap)[2], now)
+                due, _, task = heapq.heappop(self._heap)
+                if self._until.get(task) == due:
+                    del self._until[task]
+                    self._ring(task, now)
         finally:
             self._set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Dict, Set
+from typing import TYPE_CHECKING, Any, Dict, Optional, Set
 
 from atm_core import AtmError, Outcome
 from atm_time_based._recurrence import Recurrence
@@ -44,11 +44,11 @@ class Beside:
         self._recurrences[run] = recurrence
         self._runs.setdefault(task, set()).add(run)
 
-    def settled(self, run: Task[Any], outcome: Outcome) -> None:
-        """A task is settled, perhaps one of these."""
+    def settled(self, run: Task[Any], outcome: Outcome) -> Optional[Task[Any]]:
+        """A task is settled; if it is one of these, count it and give the task whose run it was."""
         task = self._owners.pop(run, None)
         if task is None:
-            return
+            return None
         recurrence = self._recurrences.pop(run)
         runs = self._runs[task]
         runs.discard(run)
@@ -59,6 +59,7 @@ class Beside:
         if outcome.failed:
             run.exception()  # it is reported here, so it need not be again when the handle goes
             report_failure(recurrence, run.metadata["scheduled_at"], outcome)
+        return task
 
     def cancel(self, task: Task[Any]) -> None:
         """The task was cancelled, and so are its runs."""

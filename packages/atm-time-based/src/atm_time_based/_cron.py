@@ -38,20 +38,12 @@ def parse_fields(text: str, name: str = "", seconds: Optional[str] = None) -> Tu
     """
     parts = ALIASES.get(text.strip().upper(), text).upper().split()
     if parts and parts[0].startswith("@"):
-        raise ScheduleError(
-            f"cron must be @reboot or one of {', '.join(ALIASES).lower()}, got {text!r}", "cron", text
-        )
+        raise ScheduleError("cron", f"must be @reboot or one of {', '.join(ALIASES).lower()}", text)
     if len(parts) == 6 and seconds is not None:
-        raise ScheduleError(
-            f"second must be given once, got {seconds!r} and cron {text!r}", "second", seconds
-        )
+        raise ScheduleError("second", "must be given once", seconds, f"and six fields: cron {text!r}")
     if len(parts) not in (5, 6):
-        raise ScheduleError(
-            "cron must have 5 fields (minute hour day-of-month month day-of-week) or 6 (second first), "
-            f"got {text!r}",
-            "cron",
-            text,
-        )
+        expected = "must have 5 fields (minute hour day-of-month month day-of-week) or 6 (second first)"
+        raise ScheduleError("cron", expected, text)
     if len(parts) == 5:
         parts.insert(0, "0" if seconds is None else "".join(seconds.upper().split()))
     return tuple(parse_field(spec, part, text, name) for spec, part in zip(_SPECS, parts))
@@ -108,12 +100,11 @@ class CronExpression:
             lengths = (28, 29) if number == 2 else (_LONGEST[number - 1],)
             if any(self._days.bits_of(first, length) for first in range(7) for length in lengths):
                 return
-        others = "" if weekday.full else f" and day-of-week {weekday.text!r}"
         raise ScheduleError(
-            f"{day.spec.name} must be a day that comes, got {day.text!r} with month {month.text!r}{others}, "
-            f"which can never fire (cron {text!r})",
             day.spec.name,
+            "must be a day that comes: this can never fire",
             day.text,
+            f"month {month.text!r}, day-of-week {weekday.text!r}, cron {text!r}",
         )
 
     def next_after(self, wall_time: float, zone: tzinfo) -> Optional[float]:

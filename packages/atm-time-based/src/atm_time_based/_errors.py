@@ -13,15 +13,21 @@ class ScheduleError(TaskRejected, ValueError):
     """A schedule is malformed, or can never fire. Also a ``TaskRejected``, since ``add_task`` raises it.
 
     Args:
-        message: What was expected, what came, and where.
         field: The part at fault: ``"minute"``, ``"day-of-month"``, ``"timezone"``, ``"every_seconds"``.
+        expected: ``"must be ..."``.
         value: What was refused.
+        where: The whole of which it is a part.
     """
 
-    def __init__(self, message: str, field: str = "", value: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, expected: str, value: Any, where: str = "") -> None:
+        super().__init__(f"{field} {expected}, got {value!r}" + (f" ({where})" if where else ""))
         self.field = field
+        self.expected = expected
         self.value = value
+        self.where = where
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.field, self.expected, self.value, self.where)
 
 
 class MissedRunError(TaskRejected):

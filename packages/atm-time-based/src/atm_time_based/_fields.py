@@ -115,9 +115,7 @@ class _Reader:
 
     def refuse(self, why: str = "") -> NoReturn:
         expected = why or f"must be made of {self.spec.hint}, or * with , - and /"
-        raise ScheduleError(
-            f"{self.spec.name} {expected}, got {self.text!r} (cron {self.whole!r})", self.spec.name, self.text
-        )
+        raise ScheduleError(self.spec.name, expected, self.text, f"cron {self.whole!r}")
 
     def number(self, text: str, low: int, high: int) -> int:
         # isdigit() alone would let superscripts and other scripts' digits pass.
@@ -146,8 +144,8 @@ class _Reader:
         first_text, dash, last_text = base.partition("-")
         first = self.value(first_text)
         last = self.value(last_text) if dash else self.spec.high if slash else first
-        if dash and last_text == "SUN" and first_text in self.spec.names:
-            last = 7  # FRI-SUN: a range's end can only be the Sunday that ends the week
+        if last_text == "SUN" and first > last:
+            last = 7  # FRI-SUN: the Sunday that ends the week
         if last < first:
             self.refuse("must have ranges that go upwards")
         return Term(first, last, step)

@@ -21,8 +21,9 @@ _log = logging.getLogger("atm_time_based")
 class Journal:
     """Keeps the rows of named tasks; does nothing without a state file.
 
-    A due time is noted when its run starts, so a run that a crash interrupts is not run again. What is
-    noted in one turn of the loop is written in one transaction.
+    A due time is noted when its run starts, and written before its work begins, so a run that a crash
+    interrupts is not run again. Everything else that is noted in one turn of the loop is written in one
+    transaction.
 
     Args:
         path: The state file; None for none.
@@ -32,6 +33,7 @@ class Journal:
         self._file = None if path is None else StateFile(path)
         self._names: Set[str] = set()
         self._runs = False  # between open and close
+        self._soon = False  # a flush is on its way
 
     def restore(self, recurrence: Recurrence) -> Optional[float]:
         """Give a task that is to be added its counts from before.
@@ -78,14 +80,13 @@ class Journal:
         handled_at = recurrence.handled_at
         if recurrence.kept:  # those are still to be run
             handled_at = min(handled_at, recurrence.kept[0] - 1e-6)
-        row = Row(recurrence.recorded, handled_at, recurrence.begun, recurrence.missed)
-        if not self._file.put(recurrence.name, row):
-            return
+        self._file.put(recurrence.name, Row(recurrence.recorded, handled_at, recurrence.begun, recurrence.missed))
         loop = asyncio._get_running_loop()
         if loop is None:
-            self._flush()
-        else:
-            loop.call_soon(self._flush)
+            self.flush()
+        elif not self._soon:
+            self._soon = True
+            loop.call_soon(self.flush)
 
     def open(self) -> None:
         """Take the file.
@@ -96,16 +97,20 @@ class Journal:
         self._runs = True
         if self._file is not None:
             self._file.open()
+            self.flush()
 
     def close(self) -> None:
         """Write what is not written, and give the file back."""
         self._runs = False
         if self._file is not None:
-            self._flush()
+            self.flush()
             self._file.close()
 
-    def _flush(self) -> None:
-        assert self._file is not None
+    def flush(self) -> None:
+        """Write what is noted and not written."""
+        self._soon = False
+        if self._file is None:
+            return
         try:
             self._file.flush()
         except StateFileError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import numbers
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any, Optional, Union
 
 from atm_time_based._errors import ScheduleError
@@ -13,7 +12,10 @@ from atm_time_based._zones import Zone, find_zone
 
 __all__ = ["Moment", "after", "at", "cron", "duration", "every"]
 
-Moment = Union[str, datetime]
+Moment = Union[str, date]  # a datetime is a date
+
+_SHORTEST_SECONDS = 0.001
+_LONGEST_SECONDS = 100 * 366 * 86400.0
 
 
 def cron(
@@ -39,13 +41,15 @@ def cron(
         ScheduleError: It is malformed, or can never fire; the message names the field.
     """
     if not isinstance(expression, str):
-        raise ScheduleError(f"cron must be a string, got {expression!r}", "cron", expression)
+        raise ScheduleError("cron", "must be a string", expression)
     if seconds is not None and not isinstance(seconds, str):
-        raise ScheduleError(f"second must be a cron field in a string, got {seconds!r}", "second", seconds)
+        raise ScheduleError("second", "must be a cron field in a string", seconds)
     zone = find_zone(timezone)
     jitter = _optional_duration("jitter_seconds", jitter_seconds)
     if expression.strip().upper() == "@REBOOT":
-        return Reboot()
+        if seconds is not None:
+            raise ScheduleError("second", "must not be given with @reboot", seconds)
+        return Reboot(jitter_seconds=jitter)
     return Cron(" ".join(expression.split()), zone, seconds, jitter)
 
 
@@ -69,7 +73,7 @@ def every(
             was added are not made up for.
 
     Raises:
-        ScheduleError: The interval is not greater than 0.
+        ScheduleError: The interval is less than a millisecond, which is what a timer can tell apart.
     """
     total = 0.0
     for parameter, value, unit in (
@@ -78,8 +82,8 @@ def every(
         ("hours", hours, 3600.0),
     ):
         total += duration(parameter, value) * unit
-    if total <= 0:
-        raise ScheduleError(f"seconds must be greater than 0 (every), got {total:g}", "seconds", total)
+    if total < _SHORTEST_SECONDS:
+        raise ScheduleError("seconds", f"must be at least {_SHORTEST_SECONDS:g}", total)
     anchor = None if start is None else At(_moment("start", start)).wall_time
     return Every(total, _optional_duration("jitter_seconds", jitter_seconds), anchor)
 
@@ -88,8 +92,8 @@ def at(moment: Moment, timezone: Optional[Zone] = None) -> At:
     """A schedule that fires once.
 
     Args:
-        moment: An ISO 8601 string or a ``datetime``. One that the clocks leave out means the end of the
-            gap, one that comes twice the first of the two.
+        moment: An ISO 8601 string, a ``datetime`` or a ``date``. One that the clocks leave out means the
+            end of the gap, one that comes twice the first of the two.
         timezone: For a moment without an offset: a zone's name or a ``tzinfo``; None for the strategy's.
     """
     return At(_moment("at", moment), find_zone(timezone))
@@ -101,27 +105,37 @@ def after(seconds: float) -> After:
 
 
 def _moment(parameter: str, value: Moment) -> datetime:
+    moment = _read_moment(value)
+    if moment is None:
+        expected = "must be a datetime or an ISO 8601 string like '2027-01-01T00:00'"
+        raise ScheduleError(parameter, expected, value)
+    if not 1 < moment.year < 9999:
+        raise ScheduleError(parameter, "must be in the years 2 to 9998, which every zone can show", value)
+    return moment
+
+
+def _read_moment(value: Moment) -> Optional[datetime]:
     if isinstance(value, datetime):
         return value
-    if isinstance(value, str):
-        text = value.strip()
-        # Before 3.11, fromisoformat knows no Z.
-        text = text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            pass
-    raise ScheduleError(
-        f"{parameter} must be a datetime or like '2027-01-01T00:00', got {value!r}", parameter, value
-    ) from None
+    if isinstance(value, date):
+        return datetime.combine(value, time())
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    # Before 3.11, fromisoformat knows no Z.
+    text = text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def duration(parameter: str, value: Any) -> float:
     """A number of seconds of at least 0, as a float."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
-        raise ScheduleError(
-            f"{parameter} must be a number of seconds of at least 0, got {value!r}", parameter, value
-        )
+    number: Any = value  # an integer may be too large for a float
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= number <= _LONGEST_SECONDS:
+        raise ScheduleError(parameter, "must be a number of seconds, of at least 0 and at most 100 years", value)
     return float(value)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import time
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from atm_time_based._errors import ScheduleError
-from atm_time_based._make import Moment, after, at, cron, duration, every
+from atm_time_based._make import Moment, after, at, cron, every
 from atm_time_based._schedules import At, Cron, Schedule
-from atm_time_based._zones import UTC, Zone, find_zone
+from atm_time_based._zones import LAST_TIME, UTC, Zone, find_zone
 
 __all__ = ["AnySchedule", "next_times", "parse_schedule"]
 
@@ -40,18 +40,12 @@ def parse_schedule(value: AnySchedule) -> Schedule:
     if isinstance(value, str):
         return cron(value)
     if not isinstance(value, Mapping):
-        raise ScheduleError(
-            f"schedule must be a schedule, a dict or a cron string, got {value!r}", "schedule", value
-        )
+        raise ScheduleError("schedule", "must be a schedule, a dict or a cron string", value)
     kinds = [key for key in value if key in _FORMS]
     if len(kinds) != 1:
-        raise ScheduleError(
-            f"schedule must have exactly one of {', '.join(_FORMS)}, got {dict(value)!r}", "schedule", value
-        )
+        raise ScheduleError("schedule", f"must have exactly one of {', '.join(_FORMS)}", dict(value))
     kind = kinds[0]
     make, options = _FORMS[kind]
-    if kind.endswith("_seconds"):
-        duration(kind, value[kind])  # here, so that a mistake goes under the name that was written
     others: Dict[str, Any] = {}
     for key in value:
         if key == kind:
@@ -59,9 +53,14 @@ def parse_schedule(value: AnySchedule) -> Schedule:
         if key not in options:
             near = difflib.get_close_matches(str(key), list(options), n=1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ScheduleError(f"schedule with {kind!r} takes no {key!r}{meant}", str(key), value[key])
+            raise ScheduleError(str(key), f"is no key of a schedule with {kind!r}{meant}", value[key])
         others[options[key]] = value[key]
-    return make(value[kind], **others)
+    try:
+        return make(value[kind], **others)
+    except ScheduleError as error:
+        if error.field != "seconds":
+            raise
+        raise ScheduleError(kind, error.expected, error.value) from None  # under the name that was written
 
 
 def next_times(
@@ -91,14 +90,14 @@ def next_times(
         zone = known.timezone
     if start is None:
         now = time.time()
-    elif isinstance(start, (datetime, str)):
+    elif isinstance(start, (date, str)):
         now = at(start, zone).wall_time
     else:
         now = float(start)
     bound = known.bound(now, timezone=zone, name=name)
     found: List[datetime] = []
     wall_time = bound.first(now)
-    while wall_time is not None and len(found) < n:
+    while wall_time is not None and wall_time <= LAST_TIME and len(found) < n:
         found.append(datetime.fromtimestamp(wall_time, zone))
         wall_time = bound.next_after(wall_time)
     return found

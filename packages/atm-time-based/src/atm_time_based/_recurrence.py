@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, List, Optional
 
 from atm_time_based._describe import describe
+from atm_time_based._errors import ScheduleError
 from atm_time_based._policies import Meeting, Selection, choose_late, meet_running, most_late
 from atm_time_based._rules import Rules
 from atm_time_based._schedules import Schedule
@@ -20,17 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Phase", "Recurrence"]
 
+_INSTANT = 1e-6  # as finely as a datetime tells times apart
+
 
 class Phase(enum.Enum):
-    """Waiting for a due time; to start although it is late; in a run, its retries included."""
+    """Waiting for a due time; to start although it is late; in a run, its retries included; no more in it."""
 
     WAITING = "waiting"
     QUEUED = "queued"
     RUNNING = "running"
+    REPLACED = "replaced"
 
 
 class Recurrence:
-    """The runs of one scheduled task. Times are POSIX seconds.
+    """The runs of one scheduled task. Times are POSIX seconds; ``wall_time`` is the present, less the jitter.
 
     For everyone to read: ``schedule``, ``name``, ``runs`` (that have ended), ``missed`` (too late, or
     merged into another one), ``skipped`` (due while it ran), ``last_outcome``, ``next_run_at``, and during
@@ -44,6 +48,7 @@ class Recurrence:
         "delay",
         "due",
         "due_at",
+        "gives_way",
         "handled_at",
         "kept",
         "last_outcome",
@@ -68,12 +73,13 @@ class Recurrence:
         self.scheduled_at: Optional[float] = None
         self.phase = Phase.WAITING
         self.due = math.inf  # by the schedule; everything before it is dealt with
-        self.delay = 0.0  # the jitter that is added to it
+        self.delay: Optional[float] = None  # the jitter that is added to it, once it is drawn
         self.due_at = math.inf  # both, on the loop's clock
         self.handled_at = -math.inf  # the latest due time that is dealt with
         self.kept: List[float] = []  # due times to be run in turn; bounded by ``catchup_seconds``
         self.recorded: Optional[str] = None  # with a row in the state file: the schedule as it stands there
         self.attempt: Optional[asyncio.Task[Any]] = None  # what to cancel when the next run is due
+        self.gives_way = False  # the next run was due before the attempt had its first step
         self.context: Optional[Context] = None  # for runs beside the task's own
 
     def __str__(self) -> str:
@@ -104,9 +110,12 @@ class Recurrence:
         self.schedule = self.schedule.bound(since, timezone=timezone, name=self.name)
         if handled_at is None:
             self.aim(self.schedule.first(wall_time))
+            self.handled_at = min(wall_time, self.due - _INSTANT)
         else:
             self.handled_at = handled_at
-            self.aim(self.schedule.next_after(max(handled_at, wall_time - catchup_seconds)))
+            # What runs once is told that it was missed, however long ago.
+            horizon = wall_time - catchup_seconds if self.schedule.recurring else handled_at
+            self.aim(self.schedule.next_after(max(handled_at, horizon)))
 
     def start(self, wall_time: float) -> None:
         """A run starts; it is for one of the times that have come."""
@@ -117,6 +126,7 @@ class Recurrence:
             self.missed += len(due) - len(self.kept)
         self.scheduled_at = self.kept.pop(0)
         self.phase = Phase.RUNNING
+        self.gives_way = False
         self.begun += 1
 
     def end(self, outcome: Outcome, wall_time: float) -> None:
@@ -126,7 +136,7 @@ class Recurrence:
         self.runs += 1
         self.last_outcome = outcome
         # What is due at this very moment did not come during the run.
-        due = [] if self.next_run_at is None else self.take_due(wall_time - 1e-6)
+        due = [] if self.next_run_at is None else self.take_due(wall_time - _INSTANT)
         if due:
             self.kept.extend(self.meet(due).beside)
 
@@ -142,11 +152,15 @@ class Recurrence:
 
     def close(self, outcome: Outcome) -> None:
         """The task is settled."""
-        if self.phase is Phase.RUNNING:  # it was cancelled, so nobody asked whether it runs again
+        if self.phase in (Phase.RUNNING, Phase.REPLACED):  # cancelled: nobody asked whether it runs again
             self.runs += 1
             self.last_outcome = outcome
         self.phase = Phase.WAITING
         self.scheduled_at = self.attempt = self.context = None
+        self.run_no_more()
+
+    def run_no_more(self) -> None:
+        """Nothing comes after what runs now."""
         self.kept = []
         self.due = math.inf
 
@@ -161,8 +175,10 @@ class Recurrence:
     def aim(self, found: Optional[float]) -> None:
         """Let ``due`` be this time, unless it lies outside of the task's start and end."""
         if found is not None and found < self.rules.start:
-            found = self.schedule.next_after(self.rules.start - 1e-6)
-        self.due = math.inf if found is None or found > self.rules.end else found
+            found = self.schedule.next_after(self.rules.start - _INSTANT)
+        due = math.inf if found is None or found > self.rules.end else found
+        if due != self.due:
+            self.due, self.delay = due, None
 
     def shift(self, seconds: float) -> None:
         """The wall clock was moved, and this schedule goes by elapsed time."""
@@ -181,6 +197,8 @@ class Recurrence:
         while self.due <= wall_time:
             found.append(self.due)
             self.aim(self.schedule.next_after(max(self.due, horizon)))
+            if self.due <= found[-1]:
+                raise ScheduleError("schedule", f"must go on after {found[-1]}", self.schedule)
         if found:
             self.handled_at = found[-1]
         return found
@@ -188,16 +206,15 @@ class Recurrence:
     def select(self, due: List[float], wall_time: float) -> Selection:
         """Which of these due times are to be made up for."""
         rules = self.rules
-        late_from = wall_time - self.delay
         return choose_late(
-            due, late_from, rules.on_missed, rules.misfire_grace_seconds, rules.catchup_seconds
+            due, wall_time, rules.on_missed, rules.misfire_grace_seconds, rules.catchup_seconds
         )
 
     def too_late(self, wall_time: float) -> bool:
         """Whether everything that is due by now has come too late. Changes nothing; O(1)."""
         rules = self.rules
         most = most_late(rules.on_missed, rules.misfire_grace_seconds, rules.catchup_seconds)
-        oldest = wall_time - self.delay - most
+        oldest = wall_time - most
         if self.due >= oldest:
             return False
         newer = self.schedule.next_after(oldest)

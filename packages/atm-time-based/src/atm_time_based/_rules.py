@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import tzinfo
 from typing import Any, Mapping, NamedTuple, Optional
 
 from atm_core import Settings
@@ -10,13 +11,13 @@ from atm_core.settings import nearest
 from atm_time_based._errors import ScheduleError
 from atm_time_based._make import at
 from atm_time_based._policies import ON_MISSED, OVERLAPS
-from atm_time_based._zones import find_zone
+from atm_time_based._zones import LAST_TIME
 
 __all__ = ["Rules", "check_rules"]
 
 
 class Rules(NamedTuple):
-    """See :class:`~atm_time_based.TimeBasedStrategy`; times in POSIX seconds, and without limits infinite."""
+    """See :class:`~atm_time_based.TimeBasedStrategy`; times in POSIX seconds."""
 
     misfire_grace_seconds: Optional[float] = None
     on_missed: str = "run_latest"
@@ -24,12 +25,12 @@ class Rules(NamedTuple):
     overlap: str = "skip"
     jitter_seconds: float = 0.0
     start: float = -math.inf
-    end: float = math.inf
+    end: float = LAST_TIME
     max_runs: float = math.inf
     end_on_failure: bool = False
 
 
-def check_rules(check: Settings, base: Rules, given: Mapping[str, Any], timezone: Any = None) -> Rules:
+def check_rules(check: Settings, base: Rules, given: Mapping[str, Any], timezone: Optional[tzinfo]) -> Rules:
     """``base`` with what is ``given``; mistakes are noted in ``check``.
 
     Args:
@@ -47,7 +48,7 @@ def check_rules(check: Settings, base: Rules, given: Mapping[str, Any], timezone
         elif key == "overlap":
             known[key] = check.choice(key, value, OVERLAPS)
         elif key in ("start", "end"):
-            unlimited = -math.inf if key == "start" else math.inf
+            unlimited = Rules._field_defaults[key]
             known[key] = unlimited if value is None else _wall_time(check, key, value, timezone)
         elif key == "max_runs":
             known[key] = math.inf if value is None else check.count(key, value)
@@ -59,14 +60,18 @@ def check_rules(check: Settings, base: Rules, given: Mapping[str, Any], timezone
                 key, value, "is no setting of a task" + (f" (did you mean {near[0]!r}?)" if near else "")
             )
     rules = base._replace(**known)
-    if isinstance(rules.start, float) and isinstance(rules.end, float) and rules.start > rules.end:
-        check.fail("end", given.get("end"), "must not be before start")
+    if rules.start > rules.end:
+        if given.get("end") is not None:
+            check.fail("end", given["end"], "must not be before start")
+        else:
+            check.fail("start", given["start"], "must not be after the strategy's end")
     return rules
 
 
-def _wall_time(check: Settings, key: str, value: Any, timezone: Any) -> Any:
+def _wall_time(check: Settings, key: str, value: Any, timezone: Optional[tzinfo]) -> float:
     try:
-        return at(value, find_zone(timezone)).wall_time
-    except ScheduleError:
-        check.fail(key, value, "must be a datetime or an ISO 8601 string like '2027-01-01T00:00'")
-        return value
+        return at(value, timezone).wall_time
+    except ScheduleError as error:
+        check.fail(key, value, error.expected)
+        unlimited: float = Rules._field_defaults[key]
+        return unlimited

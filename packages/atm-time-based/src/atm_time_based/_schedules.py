@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
@@ -13,7 +14,7 @@ from atm_time_based._zones import UTC, fixed_instant, zone_name
 __all__ = ["After", "At", "Cron", "Every", "Reboot", "Schedule"]
 
 
-class Schedule:
+class Schedule(abc.ABC):
     """When a task is to run. Times are POSIX seconds.
 
     A schedule may leave things open: a time zone, the name that ``H`` is a hash of, the time from which it
@@ -50,17 +51,17 @@ class Schedule:
         """This schedule when the wall clock was moved: what counts from its addition moves with it."""
         return self
 
+    @abc.abstractmethod
     def next_after(self, wall_time: float) -> Optional[float]:
         """The first time that is later than ``wall_time``; None if there is none."""
-        raise NotImplementedError
 
     def first(self, now: float) -> Optional[float]:
         """The first time for a task that is added ``now``. One that fires once may be late already."""
         return self.next_after(now)
 
+    @abc.abstractmethod
     def to_dict(self) -> Dict[str, Any]:
         """The form for JSON and config files; ``parse_schedule`` reads it."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -166,9 +167,7 @@ class At(Schedule):
     @property
     def wall_time(self) -> float:
         """The time in POSIX seconds."""
-        if self.moment.tzinfo is not None:
-            return self.moment.timestamp()
-        return fixed_instant(self.moment, self.timezone or UTC)
+        return fixed_instant(self.moment.replace(tzinfo=None), self.moment.tzinfo or self.timezone or UTC)
 
     def bound(self, now: float, *, timezone: Optional[tzinfo] = None, name: str = "") -> At:
         return self if self.timezone is not None else replace(self, timezone=timezone or UTC)
@@ -216,14 +215,15 @@ class After(Schedule):
         return {"after_seconds": self.seconds}
 
 
+@dataclass(frozen=True)
 class Reboot(After):
     """Fires once, when it is added: cron's ``@reboot``."""
 
-    def __init__(self, seconds: float = 0.0, added_at: Optional[float] = None) -> None:
-        super().__init__(0.0, added_at)
+    seconds: float = 0.0
+    jitter_seconds: Optional[float] = None
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"cron": "@reboot"}
+        return _without_none(cron="@reboot", jitter_seconds=self.jitter_seconds)
 
 
 def _iso(wall_time: float, zone: tzinfo) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import Dict, NamedTuple, Optional
 
@@ -30,8 +31,8 @@ class StateFile:
     """The file, held for this process alone from its first use until :meth:`close`.
 
     Rows are written together, in one transaction, when :meth:`flush` is called: either all or none are in
-    the file, also after a crash. The lock is SQLite's and goes with the process, so a crash leaves nothing
-    to clean up.
+    the file, also after a crash. What cannot be written waits, one row a name. The lock is SQLite's and
+    goes with the process, so a crash leaves nothing to clean up.
 
     Args:
         path: Where; made if there is none.
@@ -46,17 +47,22 @@ class StateFile:
         """The row of this task; None if there is none."""
         if name in self._unwritten:
             return self._unwritten[name]
-        found = self._open().execute(
-            "SELECT schedule, handled_at, runs, missed FROM atm_time_based WHERE name = ?", (name,)
-        )
-        values = found.fetchone()
-        return None if values is None else Row(*values)
+        connection = self._open()
+        try:
+            found = connection.execute(
+                "SELECT schedule, handled_at, runs, missed FROM atm_time_based WHERE name = ?", (name,)
+            )
+            values = found.fetchone()
+            if values is None:
+                return None
+            schedule, handled_at, runs, missed = values
+            return Row(str(schedule), float(handled_at), int(runs), int(missed))
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+            raise StateFileError(f"state_file {self.path!r} cannot be read: {error}") from error
 
-    def put(self, name: str, row: Row) -> bool:
-        """Write this row with the next :meth:`flush`; True if nothing waited for one before."""
-        first = not self._unwritten
+    def put(self, name: str, row: Row) -> None:
+        """Write this row with the next :meth:`flush`."""
         self._unwritten[name] = row
-        return first
 
     def flush(self) -> None:
         """Write what waits.
@@ -69,10 +75,13 @@ class StateFile:
         connection = self._open()
         rows = [(name, *row) for name, row in self._unwritten.items()]
         try:
-            with connection:
-                connection.execute("BEGIN")
-                connection.executemany("INSERT OR REPLACE INTO atm_time_based VALUES (?, ?, ?, ?, ?)", rows)
+            connection.execute("BEGIN")
+            connection.executemany("INSERT OR REPLACE INTO atm_time_based VALUES (?, ?, ?, ?, ?)", rows)
+            connection.execute("COMMIT")
         except sqlite3.Error as error:
+            if connection.in_transaction:  # a full disk may have ended it
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
             raise StateFileError(f"state_file {self.path!r} cannot be written: {error}") from error
         self._unwritten.clear()
 

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 from weakref import WeakKeyDictionary
 
-from atm_core import Outcome, Settings, TaskRejected, hookimpl
+from atm_core import ManagerStateError, Outcome, Settings, TaskRejected, hookimpl
 from atm_time_based._admission import check_with, read_task
 from atm_time_based._beside import report_failure
 from atm_time_based._errors import MissedRunError
 from atm_time_based._journal import Journal
 from atm_time_based._make import Moment
-from atm_time_based._make import cron as make_cron
+from atm_time_based._parse import AnySchedule, parse_schedule
 from atm_time_based._recurrence import Phase, Recurrence
 from atm_time_based._rules import Rules, check_rules
 from atm_time_based._schedules import Schedule
@@ -33,6 +33,10 @@ _log = logging.getLogger("atm_time_based")
 
 class _PutOff(TaskRejected):
     """The wall clock went back before the run: it waits again."""
+
+
+class _Replaced(TaskRejected):
+    """The next run is due, and a retry of the last one gives way: so for other strategies that one is over."""
 
 
 class TimeBasedStrategy:
@@ -55,7 +59,8 @@ class TimeBasedStrategy:
 
     Args:
         timezone: For schedules that name none.
-        cron: The schedule of tasks that name none; by default these start at once.
+        cron: The schedule of tasks that name none, an expression or any other form; by default these start
+            at once.
         misfire_grace_seconds: How late a run may start; later it is missed. None: any time within
             ``catchup_seconds``.
         on_missed: When several times have passed, because the process was down, the loop blocked, or
@@ -83,7 +88,7 @@ class TimeBasedStrategy:
         self,
         timezone: Zone = "UTC",
         *,
-        cron: Optional[str] = None,
+        cron: Optional[AnySchedule] = None,
         misfire_grace_seconds: Optional[float] = None,
         on_missed: str = "run_latest",
         catchup_seconds: float = 86400.0,
@@ -109,16 +114,17 @@ class TimeBasedStrategy:
         }
         self._default: Optional[Schedule] = None
         with Settings("TimeBasedStrategy") as check:
+            if timezone is None:
+                check.fail("timezone", timezone, "must be a zone's name or a tzinfo", wrong_type=True)
             zone = check_with(check, "timezone", timezone, find_zone)
             if cron is not None:
-                self._default = check_with(check, "cron", cron, make_cron)
+                self._default = check_with(check, "cron", cron, parse_schedule)
             self._rules = check_rules(check, Rules(), given, zone)
-            if state_file is not None and not isinstance(state_file, (str, os.PathLike)):
-                check.fail("state_file", state_file, "must be a path", wrong_type=True)
+            path = None if state_file is None else _path(check, state_file)
             if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
                 check.fail("seed", seed, "must be a whole number", wrong_type=True)
         self.timezone = zone or UTC
-        self._journal = Journal(None if state_file is None else os.fspath(state_file))
+        self._journal = Journal(path)
         self._table = Timetable(self._journal, seed)
         # Weak, since nobody tells when another strategy objects to a task.
         self._coming: WeakKeyDictionary[Task[Any], Recurrence] = WeakKeyDictionary()
@@ -153,6 +159,7 @@ class TimeBasedStrategy:
         written = task.metadata.get("schedule", self._default)
         if written is None:
             return
+        self._table.serve(manager)
         self._table.look(now)
         recurrence = read_task(task, written, self._rules, self.timezone)
         handled_at = self._journal.restore(recurrence)
@@ -172,6 +179,7 @@ class TimeBasedStrategy:
         self._table.add(manager, task, recurrence)
         if recurrence.next_run_at is None:
             return
+        self._journal.note(recurrence)  # so that also its first run is made up for
         if recurrence.rules.overlap == "allow":
             recurrence.context = copy_context()
         if recurrence.schedule.recurring:
@@ -193,6 +201,8 @@ class TimeBasedStrategy:
         recurrence = self._table.active.get(task)
         if recurrence is None:
             return None
+        if recurrence.phase is Phase.REPLACED:
+            raise _Replaced("the next run takes the place of a retry")
         if recurrence.phase is not Phase.WAITING:
             return now
         if now < recurrence.due_at:
@@ -216,14 +226,20 @@ class TimeBasedStrategy:
         recurrence.start(self._table.wall_time(recurrence, now))
         task.metadata["scheduled_at"] = recurrence.scheduled_at
         self._journal.note(recurrence)
-        self._table.ring_when_due(task, recurrence, now)
+        self._table.expect_next(task, recurrence, now)
 
     @hookimpl
     def atm_began(self, task: Task[Any]) -> None:
-        """Keep hold of an attempt that may have to make room for the next run."""
+        """Before its work has its first step, the run is in the state file: a crash in it does not repeat it."""
         recurrence = self._table.active.get(task)
-        if recurrence is not None and recurrence.rules.overlap == "cancel_running":
-            recurrence.attempt = asyncio.current_task()
+        if recurrence is None:
+            return
+        if recurrence.recorded is not None:
+            self._journal.flush()
+        if recurrence.rules.overlap == "cancel_running":
+            recurrence.attempt = asyncio.current_task()  # it may have to make room for the next run
+            if recurrence.gives_way and recurrence.attempt is not None:
+                recurrence.attempt.cancel()
 
     @hookimpl(trylast=True)
     def atm_again(self, task: Task[Any], outcome: Outcome, now: float) -> Optional[float]:
@@ -234,8 +250,12 @@ class TimeBasedStrategy:
         self._table.look(now)
         if isinstance(outcome.exception, _PutOff):
             return self._table.aim(recurrence, now)
-        scheduled_at = recurrence.scheduled_at
+        if isinstance(outcome.exception, _Replaced):
+            recurrence.phase, outcome = Phase.RUNNING, Outcome(None, asyncio.CancelledError(), True)
         wall_time = self._table.wall_time(recurrence, now)
+        if recurrence.phase is not Phase.RUNNING and outcome.duration is not None:
+            recurrence.start(wall_time)  # a strategy that held the task has run it
+        scheduled_at = recurrence.scheduled_at
         if recurrence.phase is Phase.RUNNING:
             recurrence.end(outcome, wall_time)
         else:
@@ -261,13 +281,18 @@ class TimeBasedStrategy:
             for count in self._past:
                 self._past[count] += getattr(recurrence, count)
             self._journal.drop(recurrence)
-        self._table.settled(task, outcome)
+        owner = self._table.settled(task, outcome)
+        if owner is not None and owner not in self._table.active:
+            self._past["runs"] += 1
 
     @hookimpl
     def atm_manager_started(self, manager: TaskManager) -> None:
         """Take the state file, and set the timer."""
+        self._table.serve(manager)
+        if sum(isinstance(one, TimeBasedStrategy) for one in manager.strategies.values()) > 1:
+            raise ManagerStateError("a manager takes one TimeBasedStrategy: two would both run each task")
         self._journal.open()
-        self._table.start(manager)
+        self._table.start()
 
     @hookimpl
     def atm_manager_stopped(self, manager: TaskManager) -> None:
@@ -277,3 +302,11 @@ class TimeBasedStrategy:
 
     def _shown(self, wall_time: float) -> str:
         return datetime.fromtimestamp(wall_time, self.timezone).isoformat()
+
+
+def _path(check: Settings, value: Any) -> str:
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path or "\0" in path:
+        check.fail("state_file", value, "must be a path", wrong_type=not isinstance(path, str))
+        return ""
+    return os.path.abspath(path)  # as it is now: the file is opened later

@@ -7,6 +7,7 @@ import math
 import random
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from atm_core import ManagerStateError, TaskState
 from atm_time_based._alarm import Alarm
 from atm_time_based._beside import Beside
 from atm_time_based._journal import Journal
@@ -47,24 +48,32 @@ class Timetable:
         self._jitter = random.Random(seed)
         self._manager: Optional[TaskManager] = None
 
-    def start(self, manager: TaskManager) -> None:
+    def start(self) -> None:
         """The manager starts, in a loop whose clock may show anything."""
-        self._manager = manager
         self._alarm.start(asyncio.get_running_loop())
         self._alarm.looking(self._by_wall_clock > 0)
         self.clock.forget()
         self.clock.moved()
         now = asyncio.get_running_loop().time()
-        for task, recurrence in self.active.items():
+        for task, recurrence in list(self.active.items()):
             self._aim_again(task, recurrence, now)
 
     def stop(self) -> None:
         """The manager stops."""
         self._alarm.stop()
 
+    def serve(self, manager: TaskManager) -> None:
+        """Work for this manager.
+
+        Raises:
+            ManagerStateError: It works for another one.
+        """
+        if manager is not self._manager and (self.active or self._alarm.started):
+            raise ManagerStateError("this TimeBasedStrategy works for another manager: make one for each")
+        self._manager = manager
+
     def add(self, manager: TaskManager, task: Task[Any], recurrence: Recurrence) -> None:
         """A task has come in."""
-        self._manager = manager
         if manager.running and not self._alarm.started:  # the strategy came in while the manager was running
             self._alarm.start(asyncio.get_running_loop())
         self.active[task] = recurrence
@@ -77,34 +86,42 @@ class Timetable:
         if recurrence is not None:
             self._by_wall_clock -= recurrence.schedule.by_wall_clock
             self._alarm.looking(self._by_wall_clock > 0)
+            self._alarm.forget(task)
         return recurrence
 
     def wall_time(self, recurrence: Recurrence, now: float) -> float:
-        """The time on the clock that this schedule goes by, in POSIX seconds."""
-        return self.clock.now() if recurrence.schedule.by_wall_clock else self.clock.undisturbed(now)
+        """The time on the clock that this schedule goes by, less the jitter that puts it off; POSIX seconds."""
+        shown = self.clock.now() if recurrence.schedule.by_wall_clock else self.clock.undisturbed(now)
+        return shown - (recurrence.delay or 0.0)
 
     def went_back(self, recurrence: Recurrence, now: float) -> bool:
         """Whether a task is woken before it is due."""
-        return self.wall_time(recurrence, now) < recurrence.due + recurrence.delay - _UNEVEN_SECONDS
+        return self.wall_time(recurrence, now) < recurrence.due - _UNEVEN_SECONDS
 
     def aim(self, recurrence: Recurrence, now: float) -> float:
-        """Add jitter to the due time; gives the loop's time to start at."""
-        jitter = recurrence.schedule.jitter_seconds
-        most = recurrence.rules.jitter_seconds if jitter is None else jitter
-        recurrence.delay = self._jitter.uniform(0.0, most) if most else 0.0
-        return self._place(recurrence, now)
+        """The loop's time to start at; draws the jitter, once for each due time."""
+        if recurrence.delay is None:
+            jitter = recurrence.schedule.jitter_seconds
+            most = recurrence.rules.jitter_seconds if jitter is None else jitter
+            most = max(0.0, min(most, recurrence.rules.end - recurrence.due))
+            drawn = self._jitter.uniform(0.0, most) if most else 0.0
+            # Runs keep their order, also where the jitter is larger than the interval.
+            recurrence.delay = max(drawn, min(most, self.wall_time(recurrence, now) - recurrence.due))
+        recurrence.due_at = now + max(0.0, recurrence.due - self.wall_time(recurrence, now))
+        return recurrence.due_at
 
-    def ring_when_due(self, task: Task[Any], recurrence: Recurrence, now: float) -> None:
+    def expect_next(self, task: Task[Any], recurrence: Recurrence, now: float) -> None:
         """A run has started, and the next may come before it is over."""
+        at = self.aim(recurrence, now)
         if recurrence.rules.overlap in ("cancel_running", "allow") and recurrence.next_run_at is not None:
-            self._alarm.at(self.aim(recurrence, now), (task, recurrence.due))
+            self._alarm.at(at, task)
 
     def look(self, now: float) -> None:
         """Look at the wall clock; after a move everything is placed anew: O(n log n)."""
         moved = self.clock.moved()
         if not moved:
             return
-        for task, recurrence in self.active.items():
+        for task, recurrence in list(self.active.items()):
             if not recurrence.schedule.by_wall_clock:
                 recurrence.shift(moved)
                 continue
@@ -117,34 +134,27 @@ class Timetable:
     def _aim_again(self, task: Task[Any], recurrence: Recurrence, now: float) -> None:
         if recurrence.phase is Phase.WAITING:
             before = task.not_before
-            if before is not None and abs(self._place(recurrence, now) - before) > _SAME_SECONDS:
+            if before is not None and abs(self.aim(recurrence, now) - before) > _SAME_SECONDS:
                 task.not_before = recurrence.due_at
         elif recurrence.phase is Phase.RUNNING:
-            self.ring_when_due(task, recurrence, now)
+            self.expect_next(task, recurrence, now)
 
-    def _place(self, recurrence: Recurrence, now: float) -> float:
-        wait = recurrence.due + recurrence.delay - self.wall_time(recurrence, now)
-        recurrence.due_at = now + max(0.0, wait)
-        return recurrence.due_at
-
-    def _ring(self, item: Any, now: float) -> None:
+    def _ring(self, task: Task[Any], now: float) -> None:
         """A time has come while the last run may not be over."""
-        task, due = item
-        recurrence = self.active.get(task)
-        if recurrence is None or recurrence.phase is not Phase.RUNNING or recurrence.due != due:
-            return
-        if recurrence.next_run_at is None:
+        recurrence = self.active[task]
+        if recurrence.phase is not Phase.RUNNING or recurrence.next_run_at is None:
             return
         if self.went_back(recurrence, now):
             self.look(now)
+            self.expect_next(task, recurrence, now)
             return
-        wall_time = max(self.wall_time(recurrence, now), due)
+        wall_time = max(self.wall_time(recurrence, now), recurrence.due)
         if recurrence.rules.overlap == "allow":
             self._start_beside(task, recurrence, wall_time)
         else:
             self._make_room(task, recurrence, wall_time, now)
         self._journal.note(recurrence)
-        self.ring_when_due(task, recurrence, now)
+        self.expect_next(task, recurrence, now)
 
     def _start_beside(self, task: Task[Any], recurrence: Recurrence, wall_time: float) -> None:
         assert self._manager is not None
@@ -160,13 +170,24 @@ class Timetable:
         attempt, recurrence.attempt = recurrence.attempt, None
         if attempt is not None and not attempt.done():
             attempt.cancel()
-        elif task.not_before is not None:  # between two retries: the new run takes the place of the next one
-            recurrence.runs += 1
-            recurrence.phase = Phase.QUEUED
-            task.not_before = now
+        elif task.state is TaskState.PENDING:  # between two attempts: it is refused as soon as it is asked for
+            recurrence.phase = Phase.REPLACED
+            if task.not_before is not None:
+                task.not_before = now
+        else:
+            recurrence.gives_way = True
 
-    def settled(self, task: Task[Any], outcome: Outcome) -> None:
-        """Count a run beside another one; cancel those of a task that was cancelled."""
-        self.beside.settled(task, outcome)
+    def settled(self, task: Task[Any], outcome: Outcome) -> Optional[Task[Any]]:
+        """A task is settled. If it was a run beside another task's own, the answer is that task."""
         if outcome.cancelled:
             self.beside.cancel(task)
+        owner = self.beside.settled(task, outcome)
+        if owner is None or not outcome.failed:
+            return owner
+        recurrence = self.active.get(owner)
+        if recurrence is not None and recurrence.rules.end_on_failure:
+            assert self._manager is not None
+            recurrence.run_no_more()
+            failure: Any = outcome.exception
+            self._manager.reject(owner, failure)  # if it runs, it ends with that run
+        return owner

@@ -17,6 +17,7 @@ class WallClock:
 
     def __init__(self) -> None:
         self._offset: Optional[float] = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
 
     def now(self) -> float:
         """POSIX seconds."""
@@ -36,6 +37,9 @@ class WallClock:
     def moved(self) -> float:
         """By how many seconds it was moved since this was asked before, as the loop's clock tells."""
         loop = asyncio._get_running_loop()
+        if self._offset is not None and loop is not self._loop:
+            return 0.0  # two loops' clocks say nothing of each other: forget() comes with the start
+        self._loop = loop
         offset = self.now() - (time.monotonic() if loop is None else loop.time())
         before, self._offset = self._offset, offset
         if before is None:

@@ -14,11 +14,14 @@ if sys.version_info >= (3, 9):
 else:
     from backports.zoneinfo import ZoneInfo, available_timezones
 
-__all__ = ["UTC", "Zone", "find_zone", "fixed_instant", "instants", "local", "zone_name"]
+__all__ = ["LAST_TIME", "UTC", "Zone", "find_zone", "fixed_instant", "instants", "local", "zone_name"]
 
 Zone = Union[str, tzinfo]
 
 UTC = timezone.utc
+#: Later times cannot be shown in every zone.
+LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
 _EPOCH = datetime(1970, 1, 1)
 _MINUTE = timedelta(minutes=1)
 
@@ -29,21 +32,24 @@ def find_zone(zone: Optional[Zone], parameter: str = "timezone") -> Optional[tzi
     Raises:
         ScheduleError: There is no such zone; the message suggests the nearest.
     """
-    if zone is None or isinstance(zone, tzinfo):
-        return zone
+    if zone is None:
+        return None
+    if isinstance(zone, tzinfo):
+        # pytz's zones answer for a local time only if they are asked in their own way.
+        name: Any = getattr(zone, "zone", None) if hasattr(zone, "localize") else None
+        return find_zone(name, parameter) if isinstance(name, str) else zone
     if not isinstance(zone, str):
-        raise ScheduleError(f"{parameter} must be a zone's name or a tzinfo, got {zone!r}", parameter, zone)
+        raise ScheduleError(parameter, "must be a zone's name or a tzinfo", zone)
     if zone.upper() in ("UTC", "Z", "ETC/UTC"):
         return UTC
     try:
         return ZoneInfo(zone)
     except (LookupError, ValueError, OSError):
         # LookupError: no such key. The others: a key that is no path in the database, or is a directory.
-        near = difflib.get_close_matches(zone, sorted(available_timezones()), n=1, cutoff=0.6)
-        meant = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ScheduleError(
-            f"{parameter} must be a zone of the IANA database, got {zone!r}{meant}", parameter, zone
-        ) from None
+        known = sorted(available_timezones())
+        near = difflib.get_close_matches(zone, known, n=1, cutoff=0.6)
+        hint = f" (did you mean {near[0]!r}?)" if near else "" if known else " (there is none: install tzdata)"
+        raise ScheduleError(parameter, f"must be a zone of the IANA database{hint}", zone) from None
 
 
 def zone_name(zone: tzinfo) -> str:
@@ -75,8 +81,9 @@ def fixed_instant(moment: datetime, zone: tzinfo) -> float:
     Of two it is the first, or with ``fold=1`` the second; for one that the clocks leave out it is the end
     of the gap.
     """
+    fold = moment.fold
     found = instants(moment, zone)
     while not found:
         moment = moment.replace(second=0, microsecond=0) + _MINUTE
         found = instants(moment, zone)
-    return found[-1 if moment.fold else 0]
+    return found[-1 if fold else 0]

@@ -1,0 +1,16 @@
+"""The README's table of parameters is complete and has the defaults."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from atm_sliding_window import SlidingWindowStrategy
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def test_every_parameter_is_in_the_table_with_its_default() -> None:
+    for parameter in inspect.signature(SlidingWindowStrategy).parameters.values():
+        default = "" if parameter.default is parameter.empty else f" `{parameter.default!r}`".replace("'", '"')
+        assert f"| `{parameter.name}` |{default} |" in README
