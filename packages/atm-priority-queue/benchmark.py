@@ -8,8 +8,9 @@ import time
 import tracemalloc
 from typing import Any, Callable, Dict, List, Optional
 
-from atm_core import ConcurrentLimitStrategy, TaskManager
 from atm_priority_queue import PriorityQueueStrategy
+
+from atm_core import ConcurrentLimitStrategy, TaskManager
 
 LEVELS = ("critical", "high", "normal", "low")
 

@@ -8,9 +8,10 @@ import time
 import tracemalloc
 from typing import Any, Dict, List, Optional
 
+from atm_sliding_window import SlidingWindowStrategy
+
 from atm_core import ConcurrentLimitStrategy, FixedWindowStrategy, Task, TaskManager
 from atm_core.testing import Recorder
-from atm_sliding_window import SlidingWindowStrategy
 
 ALGORITHMS: List[Dict[str, Any]] = [
     {"algorithm": "log"},

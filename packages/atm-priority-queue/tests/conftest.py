@@ -6,9 +6,10 @@ import asyncio
 from typing import Any, Callable, Hashable, List, Optional, Sequence, Tuple
 
 import pytest
+from atm_priority_queue import PriorityQueueStrategy
+
 from atm_core import ConcurrentLimitStrategy, QueueFullError, Task, TaskManager, hookimpl
 from atm_core.testing import run
-from atm_priority_queue import PriorityQueueStrategy
 
 
 class Closed:

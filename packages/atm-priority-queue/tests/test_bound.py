@@ -6,11 +6,12 @@ import asyncio
 from typing import Any, Callable, List, Optional, Tuple
 
 import pytest
-from atm_core import ConcurrentLimitStrategy, QueueFullError, Task, TaskManager, hookimpl
-from atm_core.testing import run
 from atm_priority_queue import PriorityQueueStrategy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from atm_core import ConcurrentLimitStrategy, QueueFullError, Task, TaskManager, hookimpl
+from atm_core.testing import run
 
 Order = Callable[..., List[Any]]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from atm_core.testing import StrategyConformance
 from atm_priority_queue import PriorityQueueStrategy
+
+from atm_core.testing import StrategyConformance
 
 
 class TestConformance(StrategyConformance):

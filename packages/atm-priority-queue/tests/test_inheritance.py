@@ -6,11 +6,12 @@ import asyncio
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 import pytest
-from atm_core import ConcurrentLimitStrategy, Task, TaskManager
-from atm_core.testing import run
 from atm_priority_queue import PriorityQueueStrategy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from atm_core import ConcurrentLimitStrategy, Task, TaskManager
+from atm_core.testing import run
 
 NORMAL = 2.0
 

@@ -9,6 +9,10 @@ import tracemalloc
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
+from atm_priority_queue import PriorityQueueStrategy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from atm_core import (
     ConcurrentLimitStrategy,
     SettingError,
@@ -20,9 +24,6 @@ from atm_core import (
     hookimpl,
 )
 from atm_core.testing import run
-from atm_priority_queue import PriorityQueueStrategy
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 Order = Callable[..., List[Any]]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-from atm_core import SettingError, SettingTypeError, TaskManager
 from atm_priority_queue import PriorityQueueStrategy
+
+from atm_core import SettingError, SettingTypeError, TaskManager
 
 
 @pytest.mark.parametrize(

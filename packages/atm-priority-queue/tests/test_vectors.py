@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
+from atm_priority_queue import PriorityQueueStrategy
+
 from atm_core import ConcurrentLimitStrategy, Task, TaskManager
 from atm_core.testing import run
-from atm_priority_queue import PriorityQueueStrategy
 
 VECTORS: List[Dict[str, Any]] = json.loads(
     (Path(__file__).parent / "vectors" / "priorityqueue.json").read_text("utf-8")

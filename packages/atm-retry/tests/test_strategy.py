@@ -144,6 +144,17 @@ def test_what_stops_the_program_is_not_retried(kind: Type[BaseException]) -> Non
     assert RetryStrategy(retry_on=(BaseException,)).atm_again(Task(script), Outcome(None, kind()), 0.0) is None
 
 
+@pytest.mark.parametrize("last", [Outcome(1), Outcome(None, OSError())])
+def test_a_task_that_recurs_piles_nothing_up(last: Outcome) -> None:
+    """However often it fails, and then succeeds or is given up: after each time it is forgotten whole."""
+    retry, task = RetryStrategy(2), Task(Script(1))
+    for _ in range(5):
+        assert retry.atm_again(task, Outcome(None, OSError()), 0.0) is not None
+        assert retry.atm_again(task, last, 0.0) is None
+    assert retry.stats()["retrying"] == 0
+    assert task.remove_done_callback(retry._forget) == 0
+
+
 def test_a_cancelled_outcome_is_no_result_to_look_at() -> None:
     """As a strategy that ran the work elsewhere may give it, without an exception."""
     retry = RetryStrategy(retry_on_result=lambda value: value is None)

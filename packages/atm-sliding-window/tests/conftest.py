@@ -6,9 +6,10 @@ import asyncio
 from typing import Any, Callable, List, Sequence
 
 import pytest
+from atm_sliding_window import SlidingWindowStrategy
+
 from atm_core import TaskManager
 from atm_core.testing import run
-from atm_sliding_window import SlidingWindowStrategy
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from atm_core.testing import Recorder, StrategyConformance
 from atm_sliding_window import SlidingWindowStrategy
+
+from atm_core.testing import Recorder, StrategyConformance
 
 
 class TestConformance(StrategyConformance):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from atm_core import Task
 from atm_sliding_window import SlidingWindowStrategy
+
+from atm_core import Task
 
 ALGORITHMS = ("log", "counter", "gcra")
 

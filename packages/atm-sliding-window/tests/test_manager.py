@@ -6,11 +6,12 @@ import asyncio
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
-from atm_core import ConcurrentLimitStrategy, CostTooLargeError, TaskManager, TaskState, hookimpl
-from atm_core.testing import Recorder, run
 from atm_sliding_window import SlidingWindowStrategy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from atm_core import ConcurrentLimitStrategy, CostTooLargeError, TaskManager, TaskState, hookimpl
+from atm_core.testing import Recorder, run
 
 LOADS = st.lists(
     st.tuples(

@@ -7,9 +7,10 @@ import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
+from atm_sliding_window import SlidingWindowStrategy
+
 from atm_core import TaskManager
 from atm_core.testing import Recorder
-from atm_sliding_window import SlidingWindowStrategy
 
 pytestmark = pytest.mark.slow
 

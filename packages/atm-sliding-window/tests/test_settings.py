@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 import pytest
-from atm_core import SettingError, TaskManager
 from atm_sliding_window import SlidingWindowStrategy
+
+from atm_core import SettingError, TaskManager
 
 
 @pytest.mark.parametrize(

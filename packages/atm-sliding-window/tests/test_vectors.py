@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import pytest
+from atm_sliding_window import SlidingWindowStrategy
+
 from atm_core import CostTooLargeError, SettingError, Task, TaskManager
 from atm_core.testing import run
-from atm_sliding_window import SlidingWindowStrategy
 
 VECTORS: List[Dict[str, Any]] = json.loads(
     (Path(__file__).parent / "vectors" / "slidingwindow.json").read_text("utf-8")

@@ -7,10 +7,11 @@ from fractions import Fraction
 from typing import Any, Dict, List, Sequence, Tuple
 
 import pytest
-from atm_core import Task
 from atm_sliding_window import SlidingWindowStrategy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from atm_core import Task
 
 SETTINGS: List[Tuple[Dict[str, Any], int]] = [  # and what a window of any place may hold
     ({"max_requests": 4, "window_seconds": 1.0}, 4),

@@ -32,7 +32,7 @@ class Drive:
         resource = task.metadata["resource"]
         self.strategy.atm_finished(task, Outcome(None, error), now)
         if final:
-            self.strategy.atm_settled(task)
+            task.cancel()  # no manager settles it
         return resource
 
     def pick(self, now: float = 0.0, error: Optional[BaseException] = None, key: Any = None) -> Any:
@@ -59,7 +59,7 @@ class Drive:
 
     def cancel(self, task: Task[Any], now: float = 0.0) -> None:
         self.strategy.atm_finished(task, Outcome(None, asyncio.CancelledError(), True), now)
-        self.strategy.atm_settled(task)
+        task.cancel()
 
 
 def _task() -> Task[Any]:

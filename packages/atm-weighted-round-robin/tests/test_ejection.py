@@ -127,6 +127,18 @@ def test_a_success_ends_what_a_task_has_tried(drive: Callable[..., Any]) -> None
     assert driven.strategy.stats()["retried"] == 0
 
 
+def test_a_task_that_recurs_piles_nothing_up(drive: Callable[..., Any]) -> None:
+    """However often it has failed in between."""
+    driven = drive({"a": 1, "b": 1})
+    task = driven.start()
+    for _ in range(10):
+        driven.end(task, OSError(), final=False)
+        driven.end(driven.start(task=task), final=False)
+        driven.start(task=task)
+    assert driven.strategy.stats()["retried"] == 0
+    assert task.remove_done_callback(driven.strategy._forget_tried) == 0
+
+
 def test_what_does_not_count(drive: Callable[..., Any]) -> None:
     """Cancellations, rejections and errors of the framework neither count as failures nor clear them."""
     driven = drive({"a": 1}, max_failures=2)

@@ -66,7 +66,7 @@ def test_what_is_kept_agrees_with_what_is_asked(events: Any, use_all: bool, frac
                 assert before / sum(r.weight > 0 for r in fleet.resources.values()) < fraction
                 assert now < one.ejected_until <= now + 4.0
         elif event == "succeed":
-            fleet.succeeded(one)
+            one.failures = 0
         elif event in ("check", "uncheck"):
             fleet.checked(one, event == "check", now)
         elif event == "weight":
@@ -78,7 +78,9 @@ def test_what_is_kept_agrees_with_what_is_asked(events: Any, use_all: bool, frac
             fleet.add(name, number)
         now += number / 4
         fleet.tell(now)
+        assert fleet.changes_at > now
         assert set(fleet.open) == {r for r in fleet.in_use(now) if r.running < 2}
         assert all(r.open == (r in fleet.open) for r in fleet.resources.values())
     fleet.tell(now + 100.0)
+    assert fleet.changes_at == math.inf
     assert all(r.ejected_until == -math.inf for r in fleet.resources.values())

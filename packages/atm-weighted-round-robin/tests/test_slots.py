@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Any, List
 
+import pytest
 from atm_weighted_round_robin import WeightedRoundRobinStrategy, current_resource
 
 from atm_core import Task, TaskManager
@@ -55,6 +56,58 @@ def test_nested_work_does_not_deadlock() -> None:
         assert strategy.snapshot(0.0)["a"]["running"] == 0
 
     strategy = WeightedRoundRobinStrategy({"a": 1}, max_concurrent_per_resource=1)
+    manager = TaskManager(strategy)
+    run(main())
+
+
+def test_without_a_limit_too_who_waits_for_a_queued_task_does_not_count() -> None:
+    """For ``least_request`` it is no load on its resource while it waits, and one again afterwards."""
+
+    async def outer() -> None:
+        seen.append(running())
+        await manager.submit(inner)
+        seen.append(running())
+        await asyncio.sleep(1.0)
+
+    async def inner() -> None:
+        seen.append(running())
+        await asyncio.sleep(1.0)
+
+    def running() -> Any:
+        return strategy.snapshot()["a"]["running"]
+
+    async def main() -> None:
+        async with manager:
+            manager.submit(outer)
+        seen.append(running())
+
+    seen: List[Any] = []
+    strategy = WeightedRoundRobinStrategy({"a": 1})
+    manager = TaskManager(strategy)
+    run(main())
+    assert seen == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("most", [None, 1])
+def test_a_task_that_ends_while_its_slot_is_lent_gives_back_nothing(most: Any) -> None:
+    """A part of it still waits: what it had is given away already."""
+
+    async def outer() -> None:
+        parts.append(asyncio.ensure_future(wait_for(manager.submit(where, 1.0))))
+        await asyncio.sleep(0.0)
+
+    async def wait_for(task: Task[Any]) -> Any:
+        return await task
+
+    async def main() -> None:
+        async with manager:
+            await manager.submit(outer)
+            assert strategy.snapshot()["a"]["running"] == 1, "the inner one"
+            assert await parts[0] == "a"
+        assert strategy.snapshot()["a"]["running"] == 0
+
+    parts: List[Any] = []
+    strategy = WeightedRoundRobinStrategy({"a": 1}, max_concurrent_per_resource=most)
     manager = TaskManager(strategy)
     run(main())
 

@@ -38,6 +38,7 @@ def test_slow_start_of_new_ones(drive: Callable[..., Any]) -> None:
     driven.pick(now=200.0)
     for name, weight in [("a", 1.0), ("b", 0.5), ("c", 0.5)]:
         assert driven.state(name, now=205.0)["effective_weight"] == weight
+    assert Counter(driven.picks(40, now=205.0)) == {"a": 20, "b": 10, "c": 10}
 
 
 def test_failures_cost_weight_and_turns_bring_it_back(drive: Callable[..., Any]) -> None:

@@ -146,9 +146,10 @@ class AdaptiveStrategy(SlotGate):
 
     def limit_of(self, key: Hashable) -> int:
         """How many may run at once now under ``key``."""
-        control = self._controls.of(key)
+        control = self._keyless if key is None else self._controls.of(key)
         limit = self.initial_limit if control is None else control.limit
-        return int(min(limit, self._resources.limit))
+        most = self._resources.limit
+        return limit if limit <= most else int(most)
 
     def why_of(self, key: Hashable) -> str:
         """Which signal set the limit of ``key`` last: see :attr:`why`."""
@@ -241,7 +242,7 @@ class AdaptiveStrategy(SlotGate):
     def _sample(self, task: Task[Any], outcome: Outcome) -> Tuple[Optional[float], bool]:
         """The latency that an attempt shows, if any, and whether it is a drop."""
         rtt, error = outcome.duration, outcome.exception
-        if self._waited and task in self._waited:
+        if task in self._waited:
             self._waited.discard(task)
             return None, False
         if rtt is None or rtt < _SHORTEST or outcome.cancelled or isinstance(error, TaskRejected):

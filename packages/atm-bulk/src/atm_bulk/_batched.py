@@ -40,7 +40,6 @@ class Batched(Generic[I, R]):
     def __init__(self, fn: Callable[..., Awaitable[Any]], of: Any = None) -> None:
         functools.update_wrapper(self, fn)
         self._function = fn
-        self._of = of
         self.fn = fn if of is None else functools.partial(fn, of)
         #: Batches are formed of calls of one identity: one function or, if it is a method, of one object.
         self.identity: Hashable = (fn, id(of))

@@ -170,7 +170,6 @@ class Breaker:
         generation: int,
         verdict: Verdict,
         now: float,
-        *,
         slow: bool = False,
         failure: Optional[BaseException] = None,
     ) -> None:
@@ -193,7 +192,7 @@ class Breaker:
         window = self._window
         window.record(failed, slow, now)
         if self._state is CLOSED:
-            if self._bad():
+            if (window.failures or window.slow) and self._bad():
                 self.open(now)
         elif window.calls >= self._rules.max_probes:
             if self._bad():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Callable, Hashable, List, Optional
+from typing import Callable, Hashable, OrderedDict
 
 from atm_circuit_breaker._breaker import Breaker, Rules
 from atm_circuit_breaker._state import State
@@ -13,8 +12,10 @@ __all__ = ["Breakers"]
 _CROWD = 10_000
 
 
-class Breakers:
-    """A breaker for each key that is in use; those of idle keys are forgotten. O(1) a call.
+class Breakers(OrderedDict[Hashable, Breaker]):
+    """A breaker for each key that is in use, the next to be looked over first; those of idle keys are forgotten.
+
+    ``breakers[key]`` makes the one that is missing. O(1) a call.
 
     Args:
         rules: The settings that they share.
@@ -22,38 +23,24 @@ class Breakers:
     """
 
     def __init__(self, rules: Rules, changed: Callable[[Hashable, State, State], None]) -> None:
+        super().__init__()
         self._rules = rules
         self._changed = changed
-        self._by_key: OrderedDict[Hashable, Breaker] = OrderedDict()  # the next to be looked over first
 
-    def get(self, key: Hashable) -> Optional[Breaker]:
-        """The breaker of this key; None if it would be a new one."""
-        return self._by_key.get(key)
-
-    def made(self, key: Hashable) -> Breaker:
-        """The breaker of this key; a new one if there is none."""
-        breaker = self._by_key.get(key)
-        if breaker is None:
-            breaker = self._by_key[key] = self.new(key)
+    def __missing__(self, key: Hashable) -> Breaker:
+        breaker = self[key] = self.new(key)
         return breaker
 
     def new(self, key: Hashable) -> Breaker:
         """A new breaker, which is not kept."""
         return Breaker(key, self._rules, self._changed)
 
-    def all(self) -> List[Breaker]:
-        """Those of all keys."""
-        return list(self._by_key.values())
-
     def forget_idle(self, now: float) -> None:
         """Look at two, so that what is idle does not pile up when this is called for each start."""
-        crowded = len(self._by_key) > _CROWD
+        crowded = len(self) > _CROWD
         for _ in range(2):
-            key, breaker = next(iter(self._by_key.items()))
+            key, breaker = next(iter(self.items()))
             if breaker.forgettable(now, crowded):
-                del self._by_key[key]
+                del self[key]
             else:
-                self._by_key.move_to_end(key)
-
-    def __len__(self) -> int:
-        return len(self._by_key)
+                self.move_to_end(key)

@@ -206,7 +206,7 @@ class CircuitBreakerStrategy(Gate):
 
     def stats(self) -> Dict[str, Any]:
         now = self._now()
-        states = [breaker.state_at(now) for breaker in self._breakers.all()]
+        states = [breaker.state_at(now) for breaker in self._breakers.values()]
         counts: Dict[str, Any] = {state.value: states.count(state) for state in State}
         return {"keys": len(states), **counts, "running": len(self._running)}
 
@@ -219,7 +219,7 @@ class CircuitBreakerStrategy(Gate):
         self._clock = asyncio.get_running_loop().time
         self._started += 1
         if self._health is not None and self._started == 1:
-            self._health.start([one.key for one in self._breakers.all() if self._is_open(one.key)])
+            self._health.start([one.key for one in self._breakers.values() if self._is_open(one.key)])
 
     @hookimpl
     async def atm_manager_stopped(self, manager: TaskManager) -> None:
@@ -248,7 +248,7 @@ class CircuitBreakerStrategy(Gate):
     @hookimpl
     def atm_started(self, task: Task[Any], now: float) -> None:
         """Remember in which state it started."""
-        breaker = self._breakers.made(self.key_of(task))
+        breaker = self._breakers[self.key_of(task)]
         self._running[task] = (breaker, breaker.start(task, now))
         if self._key is not None:
             self._breakers.forget_idle(now)
@@ -260,7 +260,7 @@ class CircuitBreakerStrategy(Gate):
         """Count it."""
         breaker, generation = self._running.pop(task)
         verdict, slow = self._judge.verdict(outcome), self._judge.slow(outcome)
-        breaker.end(task, generation, verdict, now, slow=slow, failure=outcome.exception)
+        breaker.end(task, generation, verdict, now, slow, outcome.exception)
         if self._changes:
             self._tell()
 
@@ -268,8 +268,8 @@ class CircuitBreakerStrategy(Gate):
 
     def _chosen(self, key: Hashable) -> List[Breaker]:
         if key is _EVERY and self._key is not None:
-            return self._breakers.all()
-        return [self._breakers.made(None if key is _EVERY else key)]
+            return list(self._breakers.values())
+        return [self._breakers[None if key is _EVERY else key]]
 
     def _is_open(self, key: Hashable) -> bool:
         return self.state(key) is State.OPEN
@@ -294,7 +294,7 @@ class CircuitBreakerStrategy(Gate):
 
     def _health_checks(self, check: Callable[..., Awaitable[Any]], interval: float) -> HealthChecks:
         def heal(key: Hashable, state: State) -> None:
-            breaker = self._breakers.made(key)
+            breaker = self._breakers[key]
             breaker.close() if state is State.CLOSED else breaker.half_open()
             self._tell(wake=True)
 

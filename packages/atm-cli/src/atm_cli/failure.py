@@ -9,7 +9,10 @@ from typing import Any, Optional
 
 import click
 
-__all__ = ["Failure", "describe", "io_failure", "place_of", "say", "text_of"]
+__all__ = ["INTERRUPTED", "Failure", "describe", "io_failure", "place_of", "say", "text_of"]
+
+
+INTERRUPTED = 130  # the exit code after Ctrl-C
 
 
 class Failure(click.ClickException):

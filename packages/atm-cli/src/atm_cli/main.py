@@ -11,13 +11,11 @@ from typing import Any, List, Optional, Sequence
 import click
 
 from atm_cli import __version__
-from atm_cli.failure import Failure, describe, say
+from atm_cli.failure import INTERRUPTED, Failure, describe, say
 
 __all__ = ["cli", "main"]
 
 _COMMANDS = ("run", "strategies", "check", "schema", "simulate", "new", "completion")
-
-INTERRUPTED = 130
 
 
 class _Commands(click.Group):

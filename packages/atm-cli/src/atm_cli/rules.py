@@ -39,5 +39,5 @@ def find_rules(config: Optional[str], profile: Optional[str] = None, options: Se
     return found._replace(strategies=[*found.strategies, *named])
 
 
-def _option(place: "re.Match[str]") -> str:
+def _option(place: re.Match[str]) -> str:
     return f"--strategy {place.group('name')}"

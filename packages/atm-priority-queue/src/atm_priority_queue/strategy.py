@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Union
 
 from atm_core import BaseStrategy, QueueFullError, Settings, TaskRejected, TaskState, hookimpl
 from atm_core.errors import SettingError
-
 from atm_priority_queue._bound import OVERFLOW, Bound
 from atm_priority_queue._inheritance import Inheritance, Urgency
 from atm_priority_queue._levels import Levels
@@ -200,20 +199,21 @@ class PriorityQueueStrategy(BaseStrategy):
     async def on_task_done(self) -> None:
         """By hand: nothing, since nothing is limited."""
 
-    def _own_urgency(self, task: Task[Any]) -> Urgency:
-        level = self._default
+    def _own_level(self, task: Task[Any]) -> float:
         chosen = task.metadata.get(self.field)
-        if chosen is not None:
-            try:
-                level = self._levels.number(chosen)
-            except ValueError as error:
-                raise TaskRejected(f"{self.field} of {task!r} {error}, got {chosen!r}") from None
+        if chosen is None:
+            return self._default
+        try:
+            return self._levels.number(chosen)
+        except ValueError as error:
+            raise TaskRejected(f"{self.field} of {task!r} {error}, got {chosen!r}") from None
+
+    def _own_urgency(self, task: Task[Any]) -> Urgency:
+        level = self._own_level(task)
         if self.aging_seconds is None:
             return level, level
-        return level * self.aging_seconds + self._added_at(task), level
-
-    def _added_at(self, task: Task[Any]) -> float:
-        return self._hand_added.get(task, task.added_at) if self._hand_added else task.added_at
+        added_at = self._hand_added.get(task, task.added_at) if self._hand_added else task.added_at
+        return level * self.aging_seconds + added_at, level
 
     def _reorder(self, task: Task[Any]) -> None:
         """Ask for a queued task's place again."""
@@ -223,15 +223,14 @@ class PriorityQueueStrategy(BaseStrategy):
             self._manager.reorder(task)
 
     def _check_room(self, task: Task[Any]) -> None:
-        level = self._own_urgency(task)[1]
-        bound = self._bound
+        level, bound = self._own_level(task), self._bound
         if bound is not None and bound.full and bound.victim(level) is None:
             raise QueueFullError(f"{len(bound)} tasks are queued already (max_pending of the priority queue)")
 
     def _make_room(self, task: Task[Any]) -> None:
         bound = self._bound
         if bound is not None and bound.full:
-            victim = bound.victim(self._own_urgency(task)[1])
+            victim = bound.victim(self._own_level(task))
             if victim is not None:
                 bound.dropped += 1
                 self._forget(victim)

@@ -112,6 +112,8 @@ class RetryStrategy:
         self._delays = Delays(backoff, initial, most, multiplier, jitter, random.Random(seed).random)
         self._rounds: Dict[Task[Any], Round] = {}  # of the tasks that have failed, until they are settled
         self._retried = self._given_up = 0
+        if self.max_attempts == 1:
+            self.atm_admit = None  # type: ignore[assignment, method-assign]  # hides the hook: nothing is run again
 
     def stats(self) -> Dict[str, Any]:
         """How many retries were made, how many tasks failed in spite of it, and how many are under way."""
@@ -120,7 +122,7 @@ class RetryStrategy:
     @hookimpl
     def atm_admit(self, task: Task[Any]) -> None:
         """Refuse what could not be run again."""
-        if task.args is None and self.max_attempts != 1:
+        if task.args is None:
             name = getattr(task.work, "__qualname__", "work")
             raise NotRepeatableError(
                 f"{task!r} can run only once, so it cannot be retried: hand in the function, not what it "
@@ -133,13 +135,15 @@ class RetryStrategy:
         """When to run it again; None if it has succeeded or there is to be no further attempt."""
         if outcome.cancelled:
             return None
+        if outcome.exception is None and self._unwanted is None and self.budget is None and task not in self._rounds:
+            return None
         refused = isinstance(outcome.exception, TaskRejected)
         wanted = refused or self._wants(outcome)
         round_ = self._rounds.get(task)
         if self.budget is not None and not refused:
             self.budget.ended(round_ is None or not round_.ran, wanted, now)
         if not wanted and outcome.succeeded:
-            self._rounds.pop(task, None)
+            self._forget(task)
             return None
         if round_ is None:
             round_ = Round(now - (outcome.duration or 0.0))
@@ -149,16 +153,17 @@ class RetryStrategy:
         if reason is not None:
             self._give_up(task, outcome, round_, now, reason)
             return None
-        self._rounds[task] = round_
+        if task not in self._rounds:
+            self._rounds[task] = round_
+            # It may be cancelled in between. Not by atm_settled, which would be told of every task: most never fail.
+            task.add_done_callback(self._forget)
         round_.keep(outcome)
         self._retried += 1
         return now + delay
 
-    @hookimpl
-    def atm_settled(self, task: Task[Any]) -> None:
-        """Forget a task that was cancelled between two attempts."""
-        if self._rounds:
-            self._rounds.pop(task, None)
+    def _forget(self, task: Task[Any]) -> None:
+        if self._rounds.pop(task, None) is not None:
+            task.remove_done_callback(self._forget)  # it may recur, and fail again for ever
 
     def _wants(self, outcome: Outcome) -> bool:
         """Whether this outcome is one to retry, for as long as there are attempts."""
@@ -205,7 +210,7 @@ class RetryStrategy:
         return float(seconds)
 
     def _give_up(self, task: Task[Any], outcome: Outcome, round_: Round, now: float, reason: str) -> None:
-        self._rounds.pop(task, None)
+        self._forget(task)
         if round_.tries > 1:
             self._given_up += 1
         if outcome.exception is not None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Dict, Hashable, Optional, Tuple, Union
 
 from atm_core import Gate, Settings, hookimpl
 from atm_core.strategy import Cost, Key
-
 from atm_sliding_window._counter import Counter
 from atm_sliding_window._gcra import Gcra
 from atm_sliding_window._log import Log

@@ -40,6 +40,7 @@ class Resource:
         "steady_at",
         "up",
         "weight",
+        "whole",
     )
 
     def __init__(self, name: Hashable, weight: float, serial: int) -> None:
@@ -49,6 +50,7 @@ class Resource:
         self.running: float = 0  # tasks that hold a slot of it
         self.picks = 0
         self.effective = weight  # nginx's effective weight: less after failures
+        self.whole = True  # all of its weight counts: it has none to regain, and is in no slow start
         self.failures = 0  # in a row
         self.passes: Optional[bool] = None  # its last active check
         self.ejected_until = -math.inf
@@ -112,6 +114,7 @@ class Fleet:
         self.resources: Dict[Hashable, Resource] = {}
         self.open: Dict[Resource, None] = {}
         self.version = 0  # of the names and weights
+        self.changes_at = math.inf  # when time alone changes who is open: from then on, tell() is to be called
         self._serials = itertools.count()
         self._n_up = 0
         self._returns: List[Tuple[float, int, Resource]] = []  # ends of ejections; of early ends void
@@ -123,7 +126,7 @@ class Fleet:
         """A new resource, which begins slowly if it is ``fresh``."""
         resource = self.resources[name] = Resource(name, weight, next(self._serials))
         if fresh and self.slow_start_seconds:
-            self._newcomers.append(resource)
+            self._begins_slowly(resource)
         self.version += 1
         self._refresh(resource)
         return resource
@@ -141,19 +144,12 @@ class Fleet:
         """A new weight; one that was 0 begins slowly."""
         resource = self.resources[name]
         if not resource.weight and self.slow_start_seconds:
-            self._newcomers.append(resource)
+            self._begins_slowly(resource)
         resource.weight = resource.effective = weight
         self.version += 1
         self._refresh(resource)
 
     # Events.
-
-    @property
-    def changes_at(self) -> float:
-        """When time alone changes who is open: now or earlier, if :meth:`tell` has not been told."""
-        if self._newcomers:
-            return -math.inf
-        return self._returns[0][0] if self._returns else math.inf
 
     def tell(self, now: float) -> None:
         """Time has passed: ejections end, slow starts begin."""
@@ -165,6 +161,7 @@ class Fleet:
         for resource in self._newcomers:
             self._start_slowly(resource, now)
         self._newcomers.clear()
+        self.changes_at = self._returns[0][0] if self._returns else math.inf
 
     def load(self, resource: Resource, running: float) -> None:
         """So many tasks hold a slot of it now."""
@@ -172,15 +169,12 @@ class Fleet:
         if self.max_running != math.inf:
             self._set_open(resource)
 
-    def succeeded(self, resource: Resource) -> None:
-        """It did what it was to do."""
-        resource.failures = 0
-
     def failed(self, resource: Resource, now: float) -> None:
         """It failed: less weight (nginx), and out if it was too often in a row (Envoy)."""
         if self.max_failures is None:
             return
         resource.effective = max(0, resource.effective - resource.weight // self.max_failures)
+        resource.whole = False
         if resource.ejected_until > now:
             return  # it began before the ejection
         resource.failures += 1
@@ -250,6 +244,7 @@ class Fleet:
         seconds = min(first * resource.ejections, most)
         resource.ejected_until = now + seconds
         heapq.heappush(self._returns, (resource.ejected_until, resource.serial, resource))
+        self.changes_at = min(self.changes_at, resource.ejected_until)
         failures = resource.failures
         _log.warning("resource %r failed %d times in a row: out for %g s", resource.name, failures, seconds)
         self._refresh(resource)
@@ -262,8 +257,14 @@ class Fleet:
             self._start_slowly(resource, at)
         self._refresh(resource)
 
+    def _begins_slowly(self, resource: Resource) -> None:
+        """... from the next time on that is told."""
+        self._newcomers.append(resource)
+        self.changes_at = -math.inf
+
     def _start_slowly(self, resource: Resource, at: float) -> None:
         resource.effective = resource.weight
+        resource.whole = False
         resource.slow_start_seconds = self.slow_start_seconds
         resource.steady_at = at + self.slow_start_seconds
 

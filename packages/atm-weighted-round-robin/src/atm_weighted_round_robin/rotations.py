@@ -54,36 +54,43 @@ class Smooth(Rotation):
 
     def __init__(self, fleet: Fleet) -> None:
         super().__init__(fleet)
-        self._version = fleet.version
+        self._version = -1
         self._current: Dict[Resource, float] = {}
 
     def pick(self, avoid: AbstractSet[Resource], now: float) -> Resource:
-        return self._pick_from(self._usable(avoid), now)
+        return self._pick_from(self._usable(avoid) if avoid else self._fleet.open, now)
 
     def weight_of(self, one: Resource, now: float) -> float:
         return one.ramped(one.effective, now)
 
     def _usable(self, avoid: AbstractSet[Resource]) -> Collection[Resource]:
-        return [one for one in self._fleet.open if one not in avoid] if avoid else self._fleet.open
+        return [one for one in self._fleet.open if one not in avoid]
 
     def _pick_from(self, resources: Iterable[Resource], now: float) -> Resource:
         if self._version != self._fleet.version:
-            self._forget_removed()
+            self._follow_changes()
         best, most, total = None, -math.inf, 0.0
         currents = self._current
         for one in resources:
-            weight = one.effective if now >= one.steady_at else one.ramped(one.effective, now)
-            current = currents[one] = currents.get(one, 0.0) + weight
+            weight = one.weight if one.whole else self._growing(one, now)
+            currents[one] = current = currents[one] + weight
             total += weight
-            if one.effective < one.weight:
-                one.effective = min(one.weight, one.effective + 1)
             if current > most or (current == most and best is not None and one.serial < best.serial):
                 best, most = one, current
         assert best is not None
         currents[best] = most - total
         return best
 
-    def _forget_removed(self) -> None:
+    def _growing(self, one: Resource, now: float) -> float:
+        """What counts of a weight that is not whole, which regains 1 a turn."""
+        weight = one.ramped(one.effective, now)
+        if one.effective < one.weight:
+            one.effective = min(one.weight, one.effective + 1)
+        one.whole = one.effective == one.weight and now >= one.steady_at
+        return weight
+
+    def _follow_changes(self) -> None:
+        """Names or weights are different."""
         self._version = self._fleet.version
         staying = self._fleet.resources.values()
         self._current = {one: self._current.get(one, 0.0) for one in staying}
@@ -105,12 +112,17 @@ class LeastRequest(Smooth):
     """
 
     def pick(self, avoid: AbstractSet[Resource], now: float) -> Resource:
-        usable = self._usable(avoid)
-        if any(one.running for one in usable):
-            weights = [self.weight_of(one, now) for one in usable]
-            most = max(weights)
-            usable = [one for one, weight in zip(usable, weights) if weight == most]
-        return self._pick_from(usable, now)
+        usable = self._usable(avoid) if avoid else self._fleet.open
+        running, most = 0.0, -math.inf
+        best: List[Resource] = []
+        for one in usable:
+            running += one.running
+            weight = (one.weight if one.whole else one.ramped(one.weight, now)) / (one.running + 1)
+            if weight > most:
+                best, most = [one], weight
+            elif weight == most:
+                best.append(one)
+        return self._pick_from(best if running else usable, now)
 
     def weight_of(self, one: Resource, now: float) -> float:
         return one.ramped(one.weight, now) / (one.running + 1)
@@ -170,8 +182,10 @@ class EarliestDeadline(Rotation):
         return best
 
     def _take_turn(self, one: Resource, now: float) -> None:
-        self._time = max(self._time, self._deadlines[one])
-        deadline = self._deadlines[one] = self._time + 1 / self.weight_of(one, now)
+        if self._deadlines[one] > self._time:
+            self._time = self._deadlines[one]
+        weight = one.weight if one.whole else self.weight_of(one, now)
+        deadline = self._deadlines[one] = self._time + 1 / weight
         entry = (deadline, one.serial, one)
         if self._heap and self._heap[0][2] is one:
             heapq.heapreplace(self._heap, entry)

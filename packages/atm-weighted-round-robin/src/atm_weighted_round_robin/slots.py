@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Dict, Hashable, Optional
 
 from atm_core import SlotGate, hookimpl
@@ -16,14 +17,17 @@ __all__ = ["ResourceSlots"]
 class ResourceSlots(SlotGate):
     """Slots whose key is the resource that a task was given; tells the fleet what runs where.
 
+    Without a limit, slots are booked only for tasks that lend theirs: the others need none.
+
     Args:
         fleet: Whose resources, and how many slots each has.
     """
 
     def __init__(self, fleet: Fleet) -> None:
-        super().__init__(key=lambda task: self._serving[task])
-        self._fleet = fleet
         self._serving: Dict[Task[Any], Resource] = {}
+        super().__init__(key=self._serving.__getitem__)
+        self._fleet = fleet
+        self._limited = fleet.max_running < math.inf
         self._manager: Optional[TaskManager] = None
 
     def limit_of(self, key: Hashable) -> float:
@@ -34,24 +38,27 @@ class ResourceSlots(SlotGate):
         resource = self._serving.get(task)
         return None if resource is None else resource.name
 
-    def occupy(self, task: Task[Any], resource: Resource, now: float) -> None:
+    def take_slot(self, task: Task[Any], resource: Resource, now: float) -> None:
         """The task starts on this resource."""
-        self._serving[task] = resource
         super().atm_started(task, now)
-        self._count(resource)
+        self._fleet.load(resource, resource.running + 1)
 
-    def vacate(self, task: Task[Any]) -> Resource:
-        """The task has ended; returns the resource on which it ran."""
+    def return_slot(self, task: Task[Any], resource: Resource) -> None:
+        """The task has ended on this resource."""
+        if task not in self._lent:
+            self._fleet.load(resource, resource.running - 1)
         super().atm_finished(task)
-        resource = self._serving.pop(task)
-        self._count(resource)
-        return resource
 
     @hookimpl
     def atm_awaited(self, task: Task[Any], by: Task[Any]) -> None:
         """Lend the slot of ``by``."""
+        if by not in self._held:
+            super().atm_started(by, by.added_at)
+        lent = by in self._lent
         super().atm_awaited(task, by)
-        self._count(self._serving[by])
+        if by in self._lent and not lent:
+            resource = self._serving[by]
+            self._fleet.load(resource, resource.running - 1)
         self.wake_lanes()
 
     def wake(self) -> None:
@@ -64,7 +71,5 @@ class ResourceSlots(SlotGate):
 
     def _take_back(self, loan: Any) -> None:
         super()._take_back(loan)
-        self._count(loan.pool.key)
-
-    def _count(self, resource: Resource) -> None:
-        self._fleet.load(resource, self.used(resource))
+        resource = loan.pool.key
+        self._fleet.load(resource, resource.running + 1)

@@ -223,42 +223,51 @@ class WeightedRoundRobinStrategy(ResourceSlots):
     @hookimpl
     def atm_started(self, task: Task[Any], now: float) -> None:
         """Pick a resource, and take a slot of it."""
-        self._fleet.tell(now)
-        avoid: AbstractSet[Resource] = self._tried.get(task, _NOTHING)
-        if avoid and all(one in avoid for one in self._fleet.in_use(now)):
-            avoid = _NOTHING
-        key = None if self._round_of is None else self._round_of(task)
-        resource = self._rounds.pick(key, avoid, now)
+        fleet = self._fleet
+        if now >= fleet.changes_at:
+            fleet.tell(now)
+        avoid = self._to_avoid(task, now) if self._tried else _NOTHING
+        if self._round_of is None:
+            resource = self._rounds.common.pick(avoid, now)
+        else:
+            resource = self._rounds.pick(self._round_of(task), avoid, now)
         resource.picks += 1
         task.metadata["resource"] = resource.name
-        self.occupy(task, resource, now)
+        self._serving[task] = resource
+        if self._limited:
+            self.take_slot(task, resource, now)
+        else:
+            resource.running += 1
 
     @hookimpl
     def atm_finished(  # type: ignore[override]  # passed by name
         self, task: Task[Any], outcome: Outcome, now: float
     ) -> None:
         """Give the slot back, and see what the outcome says about the resource."""
-        resource = self.vacate(task)
-        self.wake_lanes()
-        self._fleet.tell(now)
+        fleet = self._fleet
+        resource = self._serving.pop(task)
+        if task in self._held:
+            self.return_slot(task, resource)
+        else:
+            resource.running -= 1
+        if now >= fleet.changes_at:
+            fleet.tell(now)
         error = outcome.exception
+        if self._tried:
+            self.wake_lanes()
+            if error is None:
+                self._forget_tried(task)
         if error is None:
-            self._tried.pop(task, None)
-            self._fleet.succeeded(resource)
+            resource.failures = 0
         elif not outcome.cancelled and not isinstance(error, AtmError):
-            self._tried.setdefault(task, set()).add(resource)
+            self._note_tried(task, resource)
             if self._is_failure(error):
-                self._fleet.failed(resource, now)
+                fleet.failed(resource, now)
             else:
-                self._fleet.succeeded(resource)
-
-    @hookimpl
-    def atm_settled(self, task: Task[Any]) -> None:
-        """Forget what it has tried."""
-        self._tried.pop(task, None)
+                resource.failures = 0
 
     def wake_lanes(self) -> None:
-        if self._tried and self._fleet.max_running < math.inf:
+        if self._limited and self._tried:
             self.wake()
 
     # Background.
@@ -283,7 +292,24 @@ class WeightedRoundRobinStrategy(ResourceSlots):
         if self._fleet.checked(self._fleet.resources[name], passes, loop_time()):
             self.wake()
 
-    # Inside.
+    # What a task has tried.
+
+    def _note_tried(self, task: Task[Any], resource: Resource) -> None:
+        tried = self._tried.get(task)
+        if tried is None:
+            tried = self._tried[task] = set()
+            # Not by atm_settled, which would be told of every task: most never fail.
+            task.add_done_callback(self._forget_tried)
+        tried.add(resource)
+
+    def _forget_tried(self, task: Task[Any]) -> None:
+        if self._tried.pop(task, None) is not None:
+            task.remove_done_callback(self._forget_tried)  # it may succeed, and come again for ever
+
+    def _to_avoid(self, task: Task[Any], now: float) -> AbstractSet[Resource]:
+        """What it has tried, unless that are all."""
+        tried = self._tried.get(task, _NOTHING)
+        return tried if any(one not in tried for one in self._fleet.in_use(now)) else _NOTHING
 
     def _usable(self, task: Task[Any], now: float) -> List[Resource]:
         """Those in health that it has not tried, or all of those in health."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import click
 
@@ -50,7 +50,7 @@ def command(config: str, profile: Optional[str], task_seconds: float, strict: bo
     return 1 if errors or (strict and warnings) else 0
 
 
-def check(config: str, profile: Optional[str], task_seconds: float) -> "tuple[List[str], List[Advice]]":
+def check(config: str, profile: Optional[str], task_seconds: float) -> Tuple[List[str], List[Advice]]:
     """The mistakes of a config and what else there is to say, profile by profile."""
     errors: List[str] = []
     advices: List[Advice] = []

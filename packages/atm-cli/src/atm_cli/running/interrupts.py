@@ -8,11 +8,10 @@ import os
 import signal
 from typing import Any, Iterator, List
 
+from atm_cli.failure import INTERRUPTED
 from atm_cli.running.run import Run
 
-__all__ = ["INTERRUPTED", "interruptible"]
-
-INTERRUPTED = 130
+__all__ = ["interruptible"]
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ import json
 import sys
 from typing import Any
 
-from atm_cli.failure import describe, say
-from atm_cli.running.interrupts import INTERRUPTED
+from atm_cli.failure import INTERRUPTED, describe, say
 from atm_cli.running.run import Run
 
 __all__ = ["sum_up"]
