@@ -65,8 +65,8 @@ class SettingError(AtmError, ValueError):
     def __init__(
         self, message: str, parameter: str = "", value: Any = None, others: Sequence[SettingError] = ()
     ) -> None:
+        self.message: str = message
         super().__init__("; ".join([message, *(other.message for other in others)]))
-        self.message = message
         self.parameter = parameter
         self.value = value
         self.problems: List[SettingError] = [self, *others]

@@ -1,134 +1,89 @@
-"""Scale, memory, rate and idleness of a manager: ``python benchmarks/scale.py``.
-
-Prints JSON: time a task at 1,000,000 to that at 10,000; of 10,000 keys to one key; bytes a pending task beyond its
-coroutine, and with ``submit(fn, arg)``; a rate's violations and share of the ideal; wake-ups of an idle loop in 5 s.
-"""
+"""Time a task as the number of tasks, of keys and of strategies grows, with the slope."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import json
-import sys
-import time
-import tracemalloc
-from typing import Any, Callable, Dict
+import math
+from typing import Any, Dict, List
 
-from atm_core import ConcurrentLimitStrategy, FixedWindowStrategy, TaskManager
+from atm_core import ConcurrentLimitStrategy, TaskManager
+from benchmarks.measure import Size, Table, Way, compare, say
+from benchmarks.overhead import ours, stack, submitted
+from benchmarks.work import SEMAPHORE, noop, semaphore
 
+__all__ = ["FUNCTIONS", "GROWING", "KEYS", "STRATEGIES", "tables"]
 
-async def noop(*_: Any) -> None:
-    pass
-
-
-def cpu(run: Callable[[], Any], rounds: int = 3) -> float:
-    best = float("inf")
-    for _ in range(rounds):
-        gc.collect()
-        start = time.process_time()
-        asyncio.run(run())
-        best = min(best, time.process_time() - start)
-    return best
+TASKS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+KEYS = (1, 10, 100, 1_000, 10_000)
+STRATEGIES = (1, 3, 6, 10)
+GROWING, FUNCTIONS = "atm, one strategy", "atm, one strategy, submit(fn, arg)"
 
 
-def per_task(n: int, key: Any = None, keys: int = 1) -> float:
-    async def run() -> None:
-        manager = TaskManager(ConcurrentLimitStrategy(100, key=key))
-        await manager.idle()
-        handles = [manager.add_task(noop, {"key": i % keys} if key else None) for i in range(n)]
-        await manager.join()
-        await manager.stop()
-        assert len(handles) == n
+def _keyed(keys: int) -> Any:
+    metadata = [{"key": i} for i in range(keys)]
 
-    return cpu(run) / n
+    async def run(n: int) -> List[int]:
+        async with TaskManager(ConcurrentLimitStrategy(100, key="key")) as manager:
+            tasks = [manager.add_task(noop(i), metadata[i % keys]) for i in range(n)]
+        return [task.result() for task in tasks]
 
-
-def memory(n: int = 100_000) -> Dict[str, float]:
-    async def run() -> Dict[str, float]:
-        found = {}
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        coroutines = [noop() for _ in range(n)]
-        found["a coroutine"] = (tracemalloc.get_traced_memory()[0] - before) / n
-        manager = TaskManager(ConcurrentLimitStrategy(1))
-        before = tracemalloc.get_traced_memory()[0]
-        handles = [manager.add_task(coroutine) for coroutine in coroutines]
-        found["a pending task beyond its coroutine"] = (tracemalloc.get_traced_memory()[0] - before) / n
-        await manager.aclose()
-        del coroutines, handles
-        manager = TaskManager(ConcurrentLimitStrategy(1))
-        before = tracemalloc.get_traced_memory()[0]
-        handles = [manager.submit(noop, n) for _ in range(n)]
-        assert len(handles) == n  # kept until here
-        found["a pending task by submit(fn, arg), all in all"] = (tracemalloc.get_traced_memory()[0] - before) / n
-        await manager.aclose()
-        tracemalloc.stop()
-        return {name: round(size) for name, size in found.items()}
-
-    return asyncio.run(run())
+    return run
 
 
-def rate(n: int = 3000, limit: int = 1000, window: float = 1.0) -> Dict[str, Any]:
-    async def run() -> Dict[str, Any]:
-        loop, starts = asyncio.get_running_loop(), []  # type: Any, List[float]
-
-        async def work() -> None:
-            starts.append(loop.time())
-
-        async with TaskManager(FixedWindowStrategy(limit, window)) as manager:
-            for _ in range(n):
-                manager.submit(work)
-        opened, used, violations = starts[0], 0, 0
-        for at in starts:
-            if at >= opened + window:
-                opened, used = at, 0
-            used += 1
-            violations += used > limit
-        ideal = (n / limit - 1) * window
-        last = [at for i, at in enumerate(starts) if i % limit == 0][-1]
-        return {"violations": violations, "share of the ideal rate": round(ideal / (last - starts[0]), 4)}
-
-    return asyncio.run(run())
+def slope(points: Dict[float, Any], logarithmic: bool = True) -> Any:
+    """Of the least-squares line; of the logarithms it is the exponent: 0 is constant, 1 grows in proportion."""
+    if any(isinstance(value, str) for value in points.values()):
+        return "incomplete"
+    scale = math.log if logarithmic else float
+    xs, ys = [scale(x) for x in points], [scale(y) for y in points.values()]
+    middle_x, middle_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    spread = sum((x - middle_x) ** 2 for x in xs)
+    return sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys)) / spread
 
 
-def idle(seconds: float = 5.0) -> Dict[str, Any]:
-    async def run() -> Dict[str, Any]:
-        loop: Any = asyncio.get_running_loop()
-        async with TaskManager(FixedWindowStrategy(1, 3600.0)) as manager:
-            tasks = [manager.submit(noop) for _ in range(100)]
-            await asyncio.sleep(0.1)
-            turns, select = [0], loop._selector.select
-
-            def counted(timeout: Any) -> Any:
-                turns[0] += 1
-                return select(timeout)
-
-            loop._selector.select = counted
-            start = time.process_time()
-            await asyncio.sleep(seconds)
-            used = time.process_time() - start
-            loop._selector.select = select
-            for task in tasks:
-                task.cancel()
-        # One of the turns is that of the measuring sleep itself.
-        return {"turns of the loop in 5 s": turns[0] - 1, "CPU seconds": round(used, 4)}
-
-    return asyncio.run(run())
+def _tasks(size: Size) -> Table:
+    table = Table("scale, tasks", [], None, GROWING)
+    ways = [
+        Way(SEMAPHORE, semaphore(noop, 100), note="one limit, nothing else"),
+        Way(GROWING, ours(noop, lambda: stack(1, 100)), True),
+        Way(FUNCTIONS, submitted(noop, 100), True),
+    ]
+    points: Dict[str, Dict[float, Any]] = {way.name: {} for way in ways}
+    for n in TASKS:
+        say(f"scale: {n} tasks")
+        tasks = size.of(n, n // 500)
+        found = compare(ways, tasks, size.repeat(3 if n < 300_000 else 2))
+        table.put_all(table.column(f"µs, {n:,} tasks"), ways, found)
+        for name, value in found.items():
+            points[name][tasks] = value
+    column = table.column("exponent", show=".3f")
+    for way in ways:
+        table.put(way.name, column, slope(points[way.name]), way.ours)
+    return table
 
 
-def main() -> None:
-    ten_thousand, million = per_task(10_000), per_task(1_000_000)
-    one_key, many_keys = per_task(50_000, "key", 1), per_task(50_000, "key", 10_000)
-    report = {
-        "python": sys.version.split()[0],
-        "time a task, 1,000,000 to 10,000": round(million / ten_thousand, 2),
-        "time a task, 10,000 keys to one": round(many_keys / one_key, 2),
-        "bytes": memory(),
-        "FixedWindow(1000, 1.0), 3000 tasks": rate(),
-        "idle": idle(),
-    }
-    print(json.dumps(report, indent=2))
+def _keys(size: Size) -> Table:
+    table = Table("scale, keys", [], None, None)
+    ways = [Way(str(keys), _keyed(keys), True) for keys in KEYS]
+    say("scale: keys")
+    found = compare(ways, size.of(50_000, 200), size.repeat(3))
+    for keys in KEYS:
+        table.put("atm, 50,000 tasks", table.column(f"µs, {keys:,} keys"), found[str(keys)], True)
+    table.put("atm, 50,000 tasks", table.column("exponent", show=".3f"), slope({k: found[str(k)] for k in KEYS}), True)
+    return table
 
 
-if __name__ == "__main__":
-    main()
+def _strategies(size: Size) -> Table:
+    table = Table("scale, strategies", [], None, None)
+    ways = [Way(str(n), ours(noop, lambda n=n: stack(n, 100)), True) for n in STRATEGIES]  # type: ignore[misc]
+    say("scale: strategies")
+    found = compare(ways, size.of(50_000, 200), size.repeat(3))
+    for n in STRATEGIES:
+        table.put("atm, 50,000 tasks", table.column(f"µs, {n} strategies"), found[str(n)], True)
+    each = slope({n: found[str(n)] for n in STRATEGIES}, logarithmic=False)
+    table.put("atm, 50,000 tasks", table.column("µs a strategy more"), each, True)
+    return table
+
+
+def tables(size: Size) -> List[Table]:
+    """Three ways to grow."""
+    return [_tasks(size), _keys(size), _strategies(size)]
