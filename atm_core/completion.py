@@ -51,8 +51,8 @@ def ended_well(scheduler: Scheduler, task: Task[Any], value: Any, began: Optiona
         scheduler.forget(task)
     if not scheduler.open:
         scheduler.origin = None
-    if scheduler.joining:
-        scheduler.check_joined()
+    if scheduler.joining and scheduler.open <= len(scheduler.sleepers.dormant):
+        scheduler.end_joining()
     if not scheduler.busy:
         # One for one, at once; whether there is room for more is seen for all together.
         scheduler.turn(scheduler.clock(), 1)

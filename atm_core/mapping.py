@@ -122,7 +122,7 @@ class _Window:
             if len(self.alive) >= self._limit:
                 self._room = asyncio.get_running_loop().create_future()
                 await self._room
-            elif most is not None and self._scheduler.waiting >= most:
+            elif most is not None and self._scheduler.queued >= most:
                 await self._scheduler.room()
             else:
                 return

@@ -179,7 +179,7 @@ class Scheduler:
             if at > now:
                 self.sleep(task, at)
                 return
-            self.sleepers.wake(task)
+            self.sleepers.drop(task)
         for position in range(holder, len(self.calls.hold)):
             # Noted before it is asked, so that a strategy may hand the task back at once.
             self.held[task] = position
@@ -202,7 +202,7 @@ class Scheduler:
         self.soon()
 
     def sleep(self, task: Task[Any], at: float) -> None:
-        self.sleepers.sleep(task, at)
+        self.sleepers.set(task, at)
         self.check_joined()
         if not self.busy:
             self._set_timer()
@@ -222,7 +222,7 @@ class Scheduler:
             if at is not None and at > now:
                 self.sleep(task, at)
             else:
-                self.sleepers.wake(task)
+                self.sleepers.drop(task)
                 self.enter(task, now)
         else:
             raise ManagerStateError(f"{task!r} waits no more for its time: set not_before in atm_admitted")
@@ -282,7 +282,7 @@ class Scheduler:
             self.busy = False
             if not self.turn_comes and (self._yields or not left):
                 self.soon()
-            if self.board.wake_at != _NEVER or self.sleepers.alarms or self._timer is not None:
+            if self.board.wake_at != _NEVER or self.sleepers.heap or self._timer is not None:
                 self._set_timer()
 
     def _set_timer(self) -> None:
@@ -389,13 +389,18 @@ class Scheduler:
         """How many tasks are admitted and do not run."""
         return self.open - self.busy_with
 
+    @property
+    def queued(self) -> int:
+        """How many tasks ``max_pending`` counts: those that wait, without recurring ones between two runs."""
+        return self.waiting - len(self.sleepers.dormant)
+
     def is_full(self, max_pending: int) -> bool:
         """Whether so many tasks wait, after those have started that may."""
         if self.starting and get_ident() != self.thread:
             raise wrong_thread()
-        if self.waiting >= max_pending:
+        if self.queued >= max_pending:
             self.turn(self.clock(), _STARTS_PER_TURN)
-        return self.waiting >= max_pending
+        return self.queued >= max_pending
 
     def abandon_running(self) -> None:
         """The loop in which tasks ran was closed under them: they will never end by themselves."""

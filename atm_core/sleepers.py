@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-import math
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Set
+
+from atm_core.alarms import Alarms
 
 if TYPE_CHECKING:
     from atm_core.task import Task
@@ -12,37 +12,30 @@ if TYPE_CHECKING:
 __all__ = ["Sleepers"]
 
 
-class Sleepers:
-    """Who sleeps until when, and which tasks recur. O(log n) a sleep.
+class Sleepers(Alarms):
+    """Who sleeps until when, by whose wish, and which tasks recur."""
 
-    An alarm whose time is not the one in ``until`` is void: the task woke early, was settled, or sleeps longer now.
-    """
-
-    __slots__ = ("_n", "alarms", "by", "dormant", "recurring", "until")
+    __slots__ = ("by", "dormant", "recurring")
 
     def __init__(self) -> None:
-        self.until: Dict[Task[Any], float] = {}
+        super().__init__()
         #: Which plugin sent it to sleep, if one did.
         self.by: Dict[Task[Any], str] = {}
         self.recurring: Set[Task[Any]] = set()
         #: Recurring and asleep: nobody waits for those.
         self.dormant: Set[Task[Any]] = set()
-        self.alarms: List[Tuple[float, int, Task[Any]]] = []
-        self._n = 0
 
-    def sleep(self, task: Task[Any], at: float) -> None:
+    def set(self, task: Task[Any], at: float) -> None:
         """Sleep until ``at``, also if it slept until another time."""
-        self.until[task] = at
-        self._n += 1
-        heapq.heappush(self.alarms, (at, self._n, task))
+        super().set(task, at)
         if task in self.recurring:
             self.dormant.add(task)
 
-    def wake(self, task: Task[Any]) -> None:
+    def drop(self, task: Task[Any]) -> bool:
         """It sleeps no longer."""
-        self.until.pop(task, None)
         self.by.pop(task, None)
         self.dormant.discard(task)
+        return super().drop(task)
 
     def recur(self, task: Task[Any], recurs: bool) -> None:
         """Whether it comes again for ever."""
@@ -54,25 +47,5 @@ class Sleepers:
 
     def forget(self, task: Task[Any]) -> None:
         """It is settled."""
-        self.wake(task)
+        self.drop(task)
         self.recurring.discard(task)
-
-    def next_at(self) -> float:
-        """When the first one wakes; infinite if none does."""
-        alarms = self.alarms
-        while alarms and self.until.get(alarms[0][2]) != alarms[0][0]:
-            heapq.heappop(alarms)
-        return alarms[0][0] if alarms else math.inf
-
-    def due(self, now: float) -> Iterator[Task[Any]]:
-        """Those whose time has come, awake, the first first."""
-        while self.next_at() <= now:
-            task = heapq.heappop(self.alarms)[2]
-            self.wake(task)
-            yield task
-
-    def shift(self, seconds: float) -> None:
-        """The clock is another one, which is so far ahead."""
-        self.until = {task: at + seconds for task, at in self.until.items()}
-        self.alarms = [(at + seconds, n, task) for at, n, task in self.alarms]
-        heapq.heapify(self.alarms)

@@ -660,3 +660,32 @@ def test_a_task_that_becomes_recurring_while_it_sleeps_is_waited_for_no_more():
             assert await clock() == 10
 
     run(main())
+
+
+def test_nothing_is_kept_of_cancelled_sleepers_until_their_time():
+    class Later:
+        @hookimpl
+        def atm_admitted(self, task, now):
+            task.not_before = now + 1e6
+
+    async def main():
+        async with TaskManager(Later()) as manager:
+            tasks = [manager.submit(value) for _ in range(100)]
+            await asyncio.sleep(1)
+            kept = [weakref.ref(task) for task in tasks]
+            while tasks:
+                tasks.pop().cancel()
+            gc.collect()
+            assert [one for one in kept if one() is not None] == []
+
+    run(main())
+
+
+def test_a_failing_admission_names_the_task_as_it_was():
+    class Broken:
+        @hookimpl
+        def atm_admit(self, task):
+            raise ValueError("broken")
+
+    with pytest.raises(HookError, match="failed for <Task value pending>: ValueError: broken"):
+        TaskManager(Broken()).submit(value)

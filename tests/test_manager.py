@@ -571,6 +571,35 @@ def test_explain_names_who_holds_a_task_and_until_when():
     run(main())
 
 
+def test_recurring_tasks_between_two_runs_take_no_place_in_the_queue():
+    class Hourly:
+        @hookimpl
+        def atm_again(self, task, now):
+            if not task.metadata.get("recurs"):
+                return None
+            task.recurring = True
+            return now + 3600
+
+    async def main():
+        manager = TaskManager([Hourly(), ConcurrentLimitStrategy(1)], max_pending=2)
+        await manager.idle()
+        recurring = []
+        for _ in range(5):
+            recurring.append(manager.add_task(value, {"recurs": True}))
+            await asyncio.sleep(1)
+        assert [result async for result in manager.map(value, range(5))] == [0, 1, 2, 3, 4]
+        manager.pause()
+        waiting = [manager.submit(value), manager.submit(value)]
+        with pytest.raises(QueueFullError):
+            manager.submit(value)
+        manager.resume()
+        await asyncio.gather(*waiting)
+        await manager.aclose()
+        assert all(task.attempts == 1 and task.cancelled() for task in recurring)
+
+    run(main())
+
+
 def test_join_ends_when_someone_stops_the_manager():
     async def main():
         manager = TaskManager(ConcurrentLimitStrategy(1), name="m")

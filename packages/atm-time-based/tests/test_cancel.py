@@ -83,7 +83,7 @@ def test_cancel_ends_it_at_any_moment(bench: Bench, moment: str, overlap: str) -
         assert len(bench.times("x")) == began == len(ends)
         assert (runs.next_run_at, runs.scheduled_at, runs.kept) == (None, None, [])
         assert not strategy._table.active
-        assert not strategy._table._alarm._heap
+        assert not strategy._table._alarm._alarms.heap
         assert not strategy._table.beside._owners
         stats = manager.stats()
         assert (stats["pending"], stats["running"]) == (0, 0)

@@ -52,7 +52,7 @@ def test_nothing_is_kept_of_what_is_settled(bench: Bench) -> None:
             assert len(strategy._coming) == 0
             assert not strategy._table.beside._owners
             assert not strategy._table.beside._runs
-            assert not strategy._table._alarm._heap
+            assert not strategy._table._alarm._alarms.heap
 
     bench.run(main())
 

@@ -56,7 +56,7 @@ def test_nothing_is_kept_of_runs_that_are_over(bench: Bench, overlap: str) -> No
     sizes: List[int] = []
 
     async def work() -> None:
-        sizes.append(len(strategy._table._alarm._heap))
+        sizes.append(len(strategy._table._alarm._alarms.heap))
 
     bench.days(10_000, strategy, [(work, {"schedule": every(seconds=1)})])
     assert len(sizes) >= 9999
@@ -76,11 +76,11 @@ def test_nothing_is_kept_of_tasks_that_are_settled(bench: Bench) -> None:
                 task = manager.add_task(bench.job(lasts=5), {"schedule": every(hours=8760, start=start)})
                 await asyncio.sleep(1)
                 assert task.state is TaskState.RUNNING
-                assert len(strategy._table._alarm._until) == 2
+                assert len(strategy._table._alarm._alarms.until) == 2
                 task.cancel()
                 await asyncio.sleep(0)
-                assert len(strategy._table._alarm._until) == 1
-                assert len(strategy._table._alarm._heap) <= 2
+                assert len(strategy._table._alarm._alarms.until) == 1
+                assert len(strategy._table._alarm._alarms.heap) <= 2
             other.cancel()
 
     bench.run(main())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from atm_core.alarms import Alarms
 
 if TYPE_CHECKING:
     from atm_core import Task
@@ -19,9 +20,6 @@ _LOOK_SECONDS = 60.0
 class Alarm:
     """One timer of the loop for all of them; none while there is nothing to wait for.
 
-    An entry of the heap whose time is not the one in ``_until`` is void: its task is settled, or rings at
-    another time.
-
     Args:
         look: Called once a minute while :attr:`looking`.
         ring: Called with a task, when the time that was given to :meth:`at` has come.
@@ -30,9 +28,7 @@ class Alarm:
     def __init__(self, look: Callable[[float], None], ring: Callable[[Task[Any], float], None]) -> None:
         self._look = look
         self._ring = ring
-        self._until: Dict[Task[Any], float] = {}
-        self._heap: List[Tuple[float, int, Task[Any]]] = []
-        self._n = 0
+        self._alarms = Alarms()
         self._timer: Optional[asyncio.TimerHandle] = None
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._look_at = math.inf
@@ -52,8 +48,7 @@ class Alarm:
     def stop(self) -> None:
         """Set no more timers; what was to ring is forgotten."""
         self._loop = None
-        self._until.clear()
-        self._heap.clear()
+        self._alarms.clear()
         self._look_at = math.inf
         self._cancel()
 
@@ -68,24 +63,16 @@ class Alarm:
 
     def at(self, when: float, task: Task[Any]) -> None:
         """Ring for this task at this time of the loop's clock, and at no other. O(log n)."""
-        self._n += 1
-        self._until[task] = when
-        heapq.heappush(self._heap, (when, self._n, task))
+        self._alarms.set(task, when)
         self._set()
 
     def forget(self, task: Task[Any]) -> None:
-        """Ring no more for this task; O(n), rarely, when most of what is kept is void."""
-        if self._until.pop(task, None) is None:
-            return
-        if len(self._heap) > 2 * len(self._until):
-            self._heap = [entry for entry in self._heap if self._until.get(entry[2]) == entry[0]]
-            heapq.heapify(self._heap)
-        self._set()
+        """Ring no more for this task."""
+        if self._alarms.drop(task):
+            self._set()
 
     def _set(self) -> None:
-        while self._heap and self._until.get(self._heap[0][2]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        when = min(self._look_at, self._heap[0][0] if self._heap else math.inf)
+        when = min(self._look_at, self._alarms.next_at())
         if self._timer is not None and self._timer.when() == when:
             return
         self._cancel()
@@ -105,10 +92,7 @@ class Alarm:
             if self._look_at <= now:
                 self._look_at = now + _LOOK_SECONDS
                 self._look(now)
-            while self._heap and self._heap[0][0] <= now:
-                due, _, task = heapq.heappop(self._heap)
-                if self._until.get(task) == due:
-                    del self._until[task]
-                    self._ring(task, now)
+            for task in self._alarms.due(now):
+                self._ring(task, now)
         finally:
             self._set()
