@@ -96,14 +96,16 @@ def _admit(scheduler: Scheduler, task: Task[Any], now: float) -> None:
             if task in scheduler.sleepers.until:  # by its not_before
                 scheduler.sleepers.by.setdefault(task, scheduler.calls.owners[hook][position])
     except BaseException as error:
+        refused = isinstance(error, TaskRejected) or not isinstance(error, Exception)
+        failed = None if refused else hook_error(scheduler.calls, hook, position, task, error)
         scheduler.rejected += 1
         scheduler.release_work(task)
         scheduler.forget(task)
         work, task._origin, task._state = task._work, None, CANCELLED
         close_work(work)
-        if isinstance(error, TaskRejected) or not isinstance(error, Exception):
+        if failed is None:
             raise
-        raise hook_error(scheduler.calls, hook, position, task, error) from error
+        raise failed from error
     finally:
         scheduler.admitting = outer
 

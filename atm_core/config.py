@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 from atm_core.compat import load_toml
 from atm_core.discovery import find_strategy
 from atm_core.errors import AtmError, ConfigError, SettingError
+from atm_core.plugins import has_hooks, make_plugin_manager
 from atm_core.settings import nearest
 
 if TYPE_CHECKING:
@@ -192,9 +193,13 @@ def _made(strategies: List[Tuple[str, Any, Dict[str, Any]]]) -> Tuple[List[Any],
     """The strategies, and what they find wrong with their settings."""
     built: List[Any] = []
     problems: List[str] = []
+    probe = make_plugin_manager()
     for where, found, options in strategies:
         try:
-            built.append(found(**options) if callable(found) else found)
+            one = found(**options) if callable(found) else found
+            if not has_hooks(probe, one) and not hasattr(one, "get_next_task"):
+                problems.append(f"{where}: {type(one).__name__} is no strategy: it implements no hook")
+            built.append(one)
         except SettingError as error:
             problems.extend(f"{where}: {one.message}" for one in error.problems)
         except (AtmError, TypeError, ValueError) as error:

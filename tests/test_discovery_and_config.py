@@ -223,3 +223,14 @@ def test_files_that_cannot_be_read(tmp_path, name, content, message):
 def test_a_directory_is_no_config(tmp_path):
     with pytest.raises(ConfigError, match=r"(directory|denied)"):
         TaskManager.from_config(tmp_path)
+
+
+def test_what_is_no_strategy_is_told_with_the_other_mistakes_and_its_place():
+    config = {"strategies": [{"name": "asyncio:Queue"}, {"name": "concurrent_limit", "max_concurrent": 0}]}
+    with pytest.raises(ConfigError) as told:
+        TaskManager.from_config(config)
+    assert told.value.problems == [
+        "config strategies[0] (asyncio:Queue): Queue is no strategy: it implements no hook",
+        "config strategies[1] (concurrent_limit): "
+        "max_concurrent must be greater than 0, got 0 (ConcurrentLimitStrategy)",
+    ]
