@@ -5,14 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Iterable, Tuple
 
-if sys.version_info >= (3, 10):
-    from importlib import metadata
-else:
-    import importlib_metadata as metadata
-
-__all__ = ["cancel", "coroutine_of", "load_toml", "metadata", "task_maker"]
+__all__ = ["cancel", "coroutine_of", "distributions", "load_toml", "task_maker"]
 
 
 def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]], bool]:
@@ -28,6 +23,15 @@ def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]]
     if sys.version_info >= (3, 8):
         return functools.partial(asyncio.Task, loop=loop, name=name), True
     return functools.partial(asyncio.Task, loop=loop), True
+
+
+def distributions() -> Iterable[Any]:
+    """The installed distributions. What reads them is imported here: that takes longer than all the rest."""
+    if sys.version_info >= (3, 10):
+        from importlib import metadata
+    else:
+        import importlib_metadata as metadata
+    return metadata.distributions()
 
 
 def coroutine_of(task: asyncio.Task[Any]) -> Any:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from atm_core.compat import metadata
+from atm_core.compat import distributions
 from atm_core.errors import AmbiguousStrategyError, BrokenStrategyError, UnknownStrategyError
 from atm_core.settings import import_dotted, nearest
 
@@ -131,7 +131,7 @@ def _changed(path: str) -> int:
 def _scan(search_path: Tuple[Tuple[str, int], ...]) -> Tuple[List[Installed], List[Installed]]:
     groups: Dict[str, List[Installed]] = {"atm.strategies": [], "atm.plugins": []}
     seen = set()
-    for distribution in metadata.distributions():
+    for distribution in distributions():
         if "[atm." not in (distribution.read_text("entry_points.txt") or ""):
             continue
         name = str(distribution.metadata["Name"])

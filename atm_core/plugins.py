@@ -8,7 +8,7 @@ from typing import Any, Iterator, Optional, Tuple
 import pluggy
 
 from atm_core.calls import ARGUMENTS
-from atm_core.compat import metadata
+from atm_core.compat import distributions
 from atm_core.errors import PluginError
 from atm_core.hookspecs import SPECS
 from atm_core.settings import nearest
@@ -132,7 +132,7 @@ def _distribution(kind: Any) -> str:
     """The distribution that offers this plugin through an entry point, or its module."""
     module = str(getattr(kind, "__module__", getattr(kind, "__name__", "")))
     top = module.partition(".")[0]
-    for distribution in metadata.distributions():
+    for distribution in distributions():
         for point in distribution.entry_points:
             if point.group.startswith("atm.") and point.value.partition(":")[0].partition(".")[0] == top:
                 return f"distribution {distribution.metadata['Name']}"
