@@ -77,5 +77,5 @@ def test_the_real_ones() -> None:
         while psutil.cpu_times().user < deadline:
             sum(range(10_000))
         busy = meter.read()
-        assert busy is not None and 0 < busy < 1.01  # two counters of the kernel, rounded each on its own
+        assert busy is not None and 0 < busy <= 1
         assert 0 < memory_fraction(psutil) < 1

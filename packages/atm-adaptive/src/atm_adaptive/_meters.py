@@ -44,7 +44,10 @@ class CpuMeter:
         busy, total = self._counters()
         before, self._last = self._last, (busy, total)
         elapsed = total - before[1]
-        return max(0.0, (busy - before[0]) / elapsed) if elapsed > 0 else None
+        if elapsed <= 0:
+            return None
+        share: float = max(0.0, (busy - before[0]) / elapsed)
+        return share if self._quota is not None else min(1.0, share)  # sums of rounded counters
 
     def _counters(self) -> Any:
         if self._quota is not None:
