@@ -94,7 +94,7 @@ def beaten_by(results: Sequence[Dict[str, Any]], name: str) -> str:
                     break
         if ahead and not entry["ours"]:
             where = "everywhere" if len(ahead) == len(tables[0]["columns"]) > 1 else "; ".join(ahead)
-            lines.append(f"- {row} ({where}): {entry['note'] or 'it is faster'}.")
+            lines.append(f"- {row} ({where}): {entry['note'] or 'it is ahead'}.")
     if not lines:
         return f"`{tables[0]['first']}` is first in every column."
     return f"Ahead of `{tables[0]['first']}`, by more than 2%:\n\n" + "\n".join(lines)
