@@ -9,11 +9,26 @@ from typing import Any, Awaitable, Callable, Dict, Iterator, List, Optional, Tup
 import pytest
 from atm_time_based import Recurrence, TimeBasedStrategy
 
-from atm_core import Task, TaskManager
+from atm_core import Outcome, Task, TaskManager, hookimpl
 from atm_core.testing.virtual_time import VirtualTimeLoop
 
 #: A Thursday, at midnight.
 START = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+
+
+class Repeats:
+    """Runs what failed once more, after so many seconds."""
+
+    def __init__(self, pause: float) -> None:
+        self.pause = pause
+        self.repeated: Dict[Any, bool] = {}
+
+    @hookimpl
+    def atm_again(self, task: Task[Any], outcome: Outcome, now: float) -> Optional[float]:
+        if not outcome.failed or self.repeated.pop(task, False):
+            return None
+        self.repeated[task] = True
+        return now + self.pause
 
 
 class Bench:
@@ -65,6 +80,11 @@ class Bench:
 
         result: List[Tuple[Task[Any], Recurrence]] = self.run(main())
         return result
+
+    @staticmethod
+    def repeats(pause: float) -> Repeats:
+        """A plugin that runs what failed once more, after so many seconds."""
+        return Repeats(pause)
 
 
 @pytest.fixture

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, List
 
 import pytest
 from atm_time_based import TimeBasedStrategy, every
 
-from atm_core import ConcurrentLimitStrategy, Outcome, Task, TaskManager, TaskState, current_task, hookimpl
+from atm_core import ConcurrentLimitStrategy, TaskManager, TaskState, current_task
 
 if TYPE_CHECKING:
     from conftest import Bench
-
-
-class OnceMore:
-    """Repeats each failed run once, ten seconds later."""
-
-    def __init__(self) -> None:
-        self.repeated: Dict[Any, bool] = {}
-
-    @hookimpl
-    def atm_again(self, task: Task[Any], outcome: Outcome, now: float) -> Optional[float]:
-        if not outcome.failed or self.repeated.pop(task, False):
-            return None
-        self.repeated[task] = True
-        return now + 10
 
 
 # Every 100 s, a run of two attempts of 30 s with 10 s between them; another task has the only slot till 150 s.
@@ -62,7 +48,7 @@ def test_cancel_ends_it_at_any_moment(bench: Bench, moment: str, overlap: str) -
         raise RuntimeError
 
     async def main() -> None:
-        manager = TaskManager([strategy, OnceMore(), ConcurrentLimitStrategy(1)])
+        manager = TaskManager([strategy, bench.repeats(10), ConcurrentLimitStrategy(1)])
         task = manager.add_task(work, {"schedule": every(seconds=100)})
         runs = strategy.recurrence(task)
         assert runs is not None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 from atm_time_based import TimeBasedStrategy, every
 from atm_time_based._policies import meet_running
 
-from atm_core import ConcurrentLimitStrategy, Outcome, Task, TaskManager, hookimpl
+from atm_core import ConcurrentLimitStrategy, Task, TaskManager, hookimpl
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -206,21 +206,6 @@ def test_runs_beside_each_other_keep_the_context_of_their_task(bench: Bench) -> 
     assert seen == ["mine"] * 4
 
 
-class Twice:
-    """Repeats each failed run once, after so many seconds."""
-
-    def __init__(self, pause: float) -> None:
-        self.pause = pause
-        self.repeated: Dict[Any, bool] = {}
-
-    @hookimpl
-    def atm_again(self, task: Task[Any], outcome: Outcome, now: float) -> Optional[float]:
-        if not outcome.failed or self.repeated.pop(task, False):
-            return None
-        self.repeated[task] = True
-        return now + self.pause
-
-
 @pytest.mark.parametrize(
     "overlap, begins",
     [
@@ -235,7 +220,7 @@ def test_overlap_is_judged_on_the_whole_run_retries_included(
 ) -> None:
     strategy = TimeBasedStrategy(overlap=overlap)
     bench.days(
-        94, strategy, [(bench.job("x", lasts=2, fails=True), {"schedule": every(seconds=10)})], [Twice(15)]
+        94, strategy, [(bench.job("x", lasts=2, fails=True), {"schedule": every(seconds=10)})], [bench.repeats(15)]
     )
     assert sorted(bench.times()) == begins
 
@@ -243,7 +228,7 @@ def test_overlap_is_judged_on_the_whole_run_retries_included(
 def test_the_next_run_takes_the_place_of_a_retry_if_it_may_cancel(bench: Bench) -> None:
     strategy = TimeBasedStrategy(overlap="cancel_running")
     [(_, runs)] = bench.days(
-        35, strategy, [(bench.job("x", lasts=2, fails=True), {"schedule": every(seconds=10)})], [Twice(15)]
+        35, strategy, [(bench.job("x", lasts=2, fails=True), {"schedule": every(seconds=10)})], [bench.repeats(15)]
     )
     assert bench.times() == [10, 20, 30]
     assert runs.skipped == 0
