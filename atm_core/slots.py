@@ -103,7 +103,7 @@ class SlotGate(Gate):
         if not self._lent or task not in self._lent:
             pool.used -= cost
         else:
-            self._close(self._lent[task])
+            self.__close(self._lent[task])
         if task in self._waited_for:
             # Those who waited for this task alone are about to go on: nothing queued may come before them.
             for loan in list(self._waited_for[task]):
@@ -139,33 +139,35 @@ class SlotGate(Gate):
         if loan is None:
             return None
         loan.waits.discard(task)
-        self._forget(task, loan)
+        self.__forget(task, loan)
         if loan.waits:
             return None
         if cancelled or loan.pool.used + loan.cost <= self.limit_of(loan.pool.key):
             self._take_back(loan)
             return None
-        return self._returned(loan)
+        return self.__returned(loan)
 
     def _take_back(self, loan: _Loan) -> None:
         loan.pool.used += loan.cost
-        self._close(loan)
+        self.__close(loan)
 
-    def _close(self, loan: _Loan) -> None:
+    # Mangled: a subclass may well have methods of such names.
+
+    def __close(self, loan: _Loan) -> None:
         del self._lent[loan.by]
         loan.pool.lent -= 1
         loan.stop_returning()
         for task in loan.waits:
-            self._forget(task, loan)
+            self.__forget(task, loan)
 
-    def _forget(self, task: Task[Any], loan: _Loan) -> None:
+    def __forget(self, task: Task[Any], loan: _Loan) -> None:
         loans = self._waited_for.get(task)
         if loans is not None:
             loans.discard(loan)
             if not loans:
                 del self._waited_for[task]
 
-    async def _returned(self, loan: _Loan) -> None:
+    async def __returned(self, loan: _Loan) -> None:
         loan.slot = asyncio.get_running_loop().create_future()
         if loan not in loan.pool.returning:
             loan.pool.returning.append(loan)
