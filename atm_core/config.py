@@ -204,6 +204,8 @@ def _made(strategies: List[Tuple[str, Any, Dict[str, Any]]]) -> Tuple[List[Any],
             problems.extend(f"{where}: {one.message}" for one in error.problems)
         except (AtmError, TypeError, ValueError) as error:
             problems.append(f"{where}: {error}")
+        except Exception as error:  # a stranger's constructor; its mistake has a place, too
+            problems.append(f"{where}: {type(error).__name__}: {error}")
     return built, problems
 
 

@@ -225,12 +225,16 @@ def test_a_directory_is_no_config(tmp_path):
         TaskManager.from_config(tmp_path)
 
 
-def test_what_is_no_strategy_is_told_with_the_other_mistakes_and_its_place():
-    config = {"strategies": [{"name": "asyncio:Queue"}, {"name": "concurrent_limit", "max_concurrent": 0}]}
+def test_what_is_no_strategy_or_fails_is_told_with_the_other_mistakes_and_its_place(tmp_path, monkeypatch):
+    text = "class Other: pass\nclass Fails:\n    def __init__(self): raise RuntimeError('no loop')\n"
+    (tmp_path / "of_a_stranger.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = ["of_a_stranger:Other", "of_a_stranger:Fails"]
     with pytest.raises(ConfigError) as told:
-        TaskManager.from_config(config)
+        TaskManager.from_config({"strategies": [*names, {"name": "concurrent_limit", "max_concurrent": 0}]})
     assert told.value.problems == [
-        "config strategies[0] (asyncio:Queue): Queue is no strategy: it implements no hook",
-        "config strategies[1] (concurrent_limit): "
+        "config strategies[0] (of_a_stranger:Other): Other is no strategy: it implements no hook",
+        "config strategies[1] (of_a_stranger:Fails): RuntimeError: no loop",
+        "config strategies[2] (concurrent_limit): "
         "max_concurrent must be greater than 0, got 0 (ConcurrentLimitStrategy)",
     ]
