@@ -61,7 +61,10 @@ def add(
         task._state = PENDING
         task._attempts = 0
         task._place = task._value = None
-    task._added_at = now = scheduler.clock()
+    now = scheduler.clock()
+    if now - scheduler.added_at > scheduler.grain:
+        scheduler.added_at = now
+    task._added_at = scheduler.added_at
     context, origin = copy_context(), scheduler.origin
     if origin is None or context != origin.context:
         origin = scheduler.origin = Origin(scheduler, context)

@@ -37,6 +37,7 @@ __all__ = ["Scheduler"]
 _log = logging.getLogger("atm_core")
 _NEVER = math.inf
 _STARTS_PER_TURN = 128  # then the loop has its turn
+_GRAIN = 1e-4  # tasks that are added within so many seconds share one float as their time; not if the clock is virtual
 
 
 class Scheduler:
@@ -50,10 +51,10 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_attempt", "_context", "_make", "_starts", "_timer", "_yields", "admits", "admitting", "attempts", "board",
-        "brief", "busy", "calls", "cancelled", "cancelling", "claimed", "clock", "failed", "for_room", "held",
-        "inner", "joining", "loop", "manager", "name", "older", "open", "origin", "paused", "primes", "push",
-        "rejected", "running", "shut", "sleepers", "starting", "succeeded", "thread", "turn_comes", "waits",
+        "_attempt", "_context", "_make", "_starts", "_timer", "_yields", "added_at", "admits", "admitting", "attempts",
+        "board", "brief", "busy", "calls", "cancelled", "cancelling", "claimed", "clock", "failed", "for_room",
+        "grain", "held", "inner", "joining", "loop", "manager", "name", "older", "open", "origin", "paused", "primes",
+        "push", "rejected", "running", "shut", "sleepers", "starting", "succeeded", "thread", "turn_comes", "waits",
         "watches_begin",
     )  # fmt: skip
 
@@ -65,6 +66,8 @@ class Scheduler:
         self.name = name
         self.loop: Optional[asyncio.AbstractEventLoop] = None
         self.clock: Callable[[], float] = time.monotonic
+        self.grain = _GRAIN
+        self.added_at = -math.inf  # of the task that was added last
         self.thread = 0
         self.primes = True
         self._make: Callable[[Any], asyncio.Task[Any]]
@@ -138,6 +141,7 @@ class Scheduler:
         # asyncio's own clock is this one behind another call.
         plain = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
         self.clock = time.monotonic if plain else loop.time
+        self.grain, self.added_at = (_GRAIN if plain else 0.0), -math.inf
         self._make, self.primes = task_maker(loop, self.name)
         if abs(shift) > 1e-3:
             waiting = self.board.tasks()

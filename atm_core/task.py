@@ -130,7 +130,7 @@ class Task(Generic[T]):
 
     @property
     def added_at(self) -> float:
-        """When it was added: ``loop.time()`` in seconds."""
+        """When it was added: ``loop.time()`` in seconds, to 0.1 ms."""
         return self._added_at
 
     @property

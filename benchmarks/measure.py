@@ -7,13 +7,14 @@ is made before the clock starts. Only ratios from one run mean anything on a mac
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Awaitable, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 __all__ = [
     "HIGHER",
@@ -26,6 +27,7 @@ __all__ = [
     "compare",
     "gain",
     "machine",
+    "no_collector",
     "peer",
     "say",
     "why_not",
@@ -132,6 +134,16 @@ def why_not(error: BaseException) -> str:
         return str(error)
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:120]
+
+
+@contextlib.contextmanager
+def no_collector() -> Iterator[None]:
+    """Without the garbage collector."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def clock_run(run: Callable[[], Awaitable[Any]], loop_factory: Any = None) -> Tuple[float, Any]:

@@ -9,20 +9,18 @@ costs counts for the next call, and the making of an ``asyncio.Task`` for ``get_
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import linecache
 import os
 import signal
 from collections import Counter, deque
 from contextvars import copy_context
-from typing import Any, Callable, Deque, Dict, Generator, Iterator, List, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Generator, List, Set, Tuple
 
 from atm_core import ConcurrentLimitStrategy, TaskManager
 from atm_core.compat import task_maker
-from benchmarks.measure import Size, Table, Way, clock_run, compare, say
+from benchmarks.measure import Size, Table, Way, clock_run, compare, no_collector, say
 from benchmarks.overhead import ours
-from benchmarks.work import noop
+from benchmarks.work import BY_HAND, by_hand, noop
 
 __all__ = ["tables"]
 
@@ -40,17 +38,6 @@ class Handle:
         self.context = context
         self.args = self.metadata = self.origin = self.place = self.value = None
         self.state, self.attempts, self.added_at = "pending", 0, 0.0
-
-
-async def by_hand(n: int) -> List[Any]:
-    """All coroutines at hand, each stepped to its end."""
-    results = []
-    for coroutine in [noop(i) for i in range(n)]:
-        try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            results.append(stop.value)
-    return results
 
 
 async def with_handles(n: int) -> List[Any]:
@@ -134,7 +121,7 @@ def floor(context: bool = False, claims: bool = False) -> Callable[[int], Any]:
 
 ONE = "one ConcurrentLimitStrategy"
 LADDER = [
-    Way("a coroutine, stepped by hand", by_hand),
+    Way(BY_HAND, by_hand),
     Way("+ a handle, a queue", with_handles),
     Way("+ an asyncio task each, 100 at once", floor()),
     Way("+ a copy of the context", floor(context=True)),
@@ -150,15 +137,6 @@ async def keyed(n: int) -> List[Any]:
     async with TaskManager(ConcurrentLimitStrategy(LIMIT, key="key")) as manager:
         tasks = [manager.add_task(noop(i), metadata[i % 100]) for i in range(n)]
     return [task.result() for task in tasks]
-
-
-@contextlib.contextmanager
-def _no_collector() -> Iterator[None]:
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _sampled(run: Callable[[int], Any], n: int, rounds: int) -> Tuple["Counter[str]", "Counter[str]"]:
@@ -191,7 +169,7 @@ def tables(size: Size) -> List[Table]:
     n, rounds = size.of(100_000, 200), size.repeat(3)
     say("profile: ladder")
     ladder.put_all(ladder.column("µs"), LADDER, compare(LADDER, n, rounds))
-    with _no_collector():
+    with no_collector():
         ladder.put_all(ladder.column("µs, collector off"), LADDER, compare(LADDER, n, rounds))
     found = [ladder]
     for label, run in (("one limit", LADDER[-1].run), ("one limit with 100 keys", keyed)):

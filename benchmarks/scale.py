@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 from atm_core import ConcurrentLimitStrategy, TaskManager
-from benchmarks.measure import Size, Table, Way, compare, say
+from benchmarks.measure import Size, Table, Way, compare, no_collector, say
 from benchmarks.overhead import ours, stack, submitted
-from benchmarks.work import SEMAPHORE, noop, semaphore
+from benchmarks.work import BY_HAND, SEMAPHORE, by_hand, noop, semaphore
 
 __all__ = ["FUNCTIONS", "GROWING", "KEYS", "STRATEGIES", "tables"]
 
@@ -40,24 +40,25 @@ def slope(points: Dict[float, Any], logarithmic: bool = True) -> Any:
     return sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys)) / spread
 
 
-def _tasks(size: Size) -> Table:
-    table = Table("scale, tasks", [], None, GROWING)
+def _tasks(size: Size, name: str, counts: Sequence[int]) -> Table:
+    table = Table(name, [], None, GROWING)
     ways = [
         Way(SEMAPHORE, semaphore(noop, 100), note="one limit, nothing else"),
+        Way(BY_HAND, by_hand, note="no task, no limit: what the interpreter takes to keep so many coroutines"),
         Way(GROWING, ours(noop, lambda: stack(1, 100)), True),
         Way(FUNCTIONS, submitted(noop, 100), True),
     ]
     points: Dict[str, Dict[float, Any]] = {way.name: {} for way in ways}
-    for n in TASKS:
-        say(f"scale: {n} tasks")
+    for n in counts:
+        say(f"{name}: {n}")
         tasks = size.of(n, n // 500)
         found = compare(ways, tasks, size.repeat(3 if n < 300_000 else 2))
         table.put_all(table.column(f"µs, {n:,} tasks"), ways, found)
-        for name, value in found.items():
-            points[name][tasks] = value
+        for way, value in found.items():
+            points[way][tasks] = value
     column = table.column("exponent", show=".3f")
-    for way in ways:
-        table.put(way.name, column, slope(points[way.name]), way.ours)
+    for one in ways:
+        table.put(one.name, column, slope(points[one.name]), one.ours)
     return table
 
 
@@ -85,5 +86,8 @@ def _strategies(size: Size) -> Table:
 
 
 def tables(size: Size) -> List[Table]:
-    """Three ways to grow."""
-    return [_tasks(size), _keys(size), _strategies(size)]
+    """Three ways to grow; the first also without what the garbage collector takes."""
+    tasks = _tasks(size, "scale, tasks", TASKS)
+    with no_collector():
+        uncollected = _tasks(size, "scale, tasks, collector off", (TASKS[0], TASKS[-1]))
+    return [tasks, uncollected, _keys(size), _strategies(size)]

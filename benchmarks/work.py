@@ -10,12 +10,24 @@ from typing import Any, Awaitable, Callable, List
 from atm_core import hookimpl
 from benchmarks.measure import NotPossible
 
-__all__ = ["SEMAPHORE", "Third", "Work", "bare", "eager", "noop", "one_step", "semaphore", "workers"]
+__all__ = [
+    "BY_HAND",
+    "SEMAPHORE",
+    "Third",
+    "Work",
+    "bare",
+    "by_hand",
+    "eager",
+    "noop",
+    "one_step",
+    "semaphore",
+    "workers",
+]
 
 Work = Callable[[int], Any]
 Run = Callable[[int], Awaitable[List[Any]]]
 
-SEMAPHORE = "Semaphore + gather"
+BY_HAND, SEMAPHORE = "a coroutine, stepped by hand", "Semaphore + gather"
 
 
 async def noop(number: int) -> int:
@@ -41,6 +53,17 @@ class Third:
     @hookimpl
     def atm_started(self, task: Any, now: float) -> None:
         self.last = now
+
+
+async def by_hand(n: int) -> List[Any]:
+    """All coroutines at hand, each stepped to its end."""
+    results = []
+    for coroutine in [noop(i) for i in range(n)]:
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            results.append(stop.value)
+    return results
 
 
 def bare(work: Work) -> Run:
