@@ -189,7 +189,12 @@ class Settings:
             return None
         if isinstance(value, str) and value and ":" not in value:
             name = value
-            return lambda task: task.metadata.get(name)
+
+            def field_of(task: Any) -> Any:
+                metadata = task._metadata  # the property would make a dict for each task without any
+                return None if metadata is None else metadata.get(name)
+
+            return field_of
         if isinstance(value, str) and value:
             try:
                 value = import_dotted(value)

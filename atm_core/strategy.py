@@ -95,7 +95,9 @@ class Gate(BaseStrategy):
             CostTooLargeError: More than :meth:`capacity`.
             TaskRejected: Not a finite number above 0.
         """
-        cost = None if self._cost is None else self._cost(task)
+        if self._cost is None:
+            return 1
+        cost = self._cost(task)
         if cost is None:
             return 1
         if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < math.inf:
