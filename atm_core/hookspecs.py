@@ -80,7 +80,8 @@ class Scheduling:
         """A sort key, smaller first, asked once whenever the task joins its lane.
 
         Keys of several strategies are compared in turn; without any it is first in, first out. Anything static will
-        do: a deadline, a virtual finish time, priority minus age. ``manager.reorder(task)`` asks again. ::
+        do: a deadline, a virtual finish time, priority minus age. All answers of a strategy have one form, such as
+        numbers, or tuples of one length. ``manager.reorder(task)`` asks again. ::
 
             @hookimpl
             def atm_order(self, task):
@@ -92,7 +93,8 @@ class Scheduling:
         """What this gate looks at in a task: a host, a tenant. Nothing if it treats all tasks alike.
 
         Tasks for which every gate gives the same answers form a lane; only its first task is asked
-        ``atm_ready_at``, and one waiting lane never blocks another. ::
+        ``atm_ready_at``, and one waiting lane never blocks another. It is asked when the task is queued, and again
+        when it is first in its lane: if the answer has changed, the task changes lanes. ::
 
             @hookimpl
             def atm_lane(self, task):

@@ -11,11 +11,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from typing import Any, Dict, Hashable, List, Optional, Tuple, Type
+from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple, Type
 
 from atm_core.calls import HookCalls
+from atm_core.errors import HookError
 from atm_core.lane_queue import FifoLane, Lane, SortedLane, rank
-from atm_core.lanes import LATER, Board, OneLane, hook_error
+from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
 from atm_core.task import Task
 
 __all__ = ["ManyLanes", "make_board"]
@@ -49,14 +50,7 @@ class ManyLanes(Board):
 
     def add(self, task: Task[Any], now: float) -> None:
         order = self._order(task, now) if self.calls.order else ()
-        key = self._key(task)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = self._make_lane(key)
-        entry = task._place = (order, task._added_at, 0 if task._attempts else 1, next(self._count), task, lane)
-        lane.live += 1
-        if lane.push(entry):
-            self._let_out(lane, None)
+        self._put((order, task._added_at, 0 if task._attempts else 1, next(self._count)), task, self._key(task))
 
     def next(self, now: float) -> Any:
         asked = 0
@@ -76,6 +70,13 @@ class ManyLanes(Board):
                 self._advance(group)
                 continue
             task, gate = entry[4], 0
+            if self.calls.lane and self._moved(task, lane):
+                self._take(lane, group)
+                try:
+                    self._put(rank(entry), task, self._key(task))
+                except HookError as error:
+                    return Refused(task, error)
+                continue
             try:
                 blocked = None
                 for gate, ready_at in enumerate(self.calls.ready_at):
@@ -158,26 +159,43 @@ class ManyLanes(Board):
                 key: Any = ()
             else:
                 key = answers[0] if len(answers) == 1 else tuple(answers)
-            if key != key:
-                raise TypeError(f"it answered {key!r}, which is no order")
             if self._sample is None:
                 self._sample = key
-            key < self._sample  # noqa: B015 - it is asked whether this raises
+            _check_order(key, self._sample)
         except Exception as error:
             raise hook_error(self.calls, "atm_order", position, task, error) from error
         return key
 
     def _key(self, task: Task[Any]) -> Tuple[Hashable, ...]:
-        position = 0
+        answers: List[Hashable] = []
         try:
-            answers = []
-            for position, lane in enumerate(self.calls.lane):
-                answer = lane(task)
-                hash(answer)
-                answers.append(answer)
+            for lane in self.calls.lane:
+                answers.append(lane(task))
+            key = tuple(answers)
+            hash(key)
         except Exception as error:
+            position = len(answers) if len(answers) < len(self.calls.lane) else _first_without_hash(answers)
             raise hook_error(self.calls, "atm_lane", position, task, error) from error
-        return tuple(answers)
+        return key
+
+    def _moved(self, task: Task[Any], lane: Lane) -> bool:
+        """Whether the task belongs elsewhere by now, since its metadata was changed."""
+        try:
+            for ask, before in zip(self.calls.lane, lane.key):
+                if ask(task) != before:
+                    return True
+        except Exception:
+            return True
+        return False
+
+    def _put(self, ranked: Any, task: Task[Any], key: Tuple[Hashable, ...]) -> None:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = self._make_lane(key)
+        entry = task._place = (*ranked, task, lane)
+        lane.live += 1
+        if lane.push(entry):
+            self._let_out(lane, None)
 
     def _take(self, lane: Lane, group: Optional[_Group]) -> None:
         """The first task leaves the lane; the lane's next one, and the next of the group that let it out, may try."""
@@ -251,6 +269,33 @@ class ManyLanes(Board):
         while times and (times[0][2].armed_at != times[0][0] or self._groups.get(times[0][2].name) is not times[0][2]):
             heapq.heappop(times)
         return times[0][0] if times else math.inf
+
+
+def _first_without_hash(answers: Sequence[Any]) -> int:
+    for position, answer in enumerate(answers):
+        try:
+            hash(answer)
+        except TypeError:
+            return position
+    return 0
+
+
+def _check_order(key: Any, sample: Any) -> None:
+    """Refuse what may not compare with every other key: all must be of one form, numbers or tuples of one length.
+
+    Raises:
+        TypeError: In words that go on after "it", or those of the comparison.
+    """
+    if key.__class__ is tuple and sample.__class__ is tuple:
+        if len(key) != len(sample):
+            raise TypeError(f"it answered {key!r} here and {sample!r} before, which are not of one length")
+        for mine, its in zip(key, sample):
+            if mine != mine or mine.__class__ is not its.__class__ or mine.__class__ is tuple:
+                _check_order(mine, its)
+        return
+    if key != key:
+        raise TypeError(f"it answered {key!r}, which is no order")
+    key < sample  # noqa: B015 - it is asked whether this raises
 
 
 def make_board(calls: HookCalls) -> Board:

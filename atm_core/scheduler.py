@@ -28,6 +28,7 @@ from atm_core.outcome import Outcome
 from atm_core.sleepers import Sleepers
 from atm_core.task import PENDING, RUNNING, Task
 from atm_core.waits import Waits
+from atm_core.work import claim
 
 if TYPE_CHECKING:
     from atm_core.manager import TaskManager
@@ -81,7 +82,7 @@ class Scheduler:
         self.sleepers = Sleepers()
         self.inner: Set[Task[Any]] = set()  # stand for held tasks, which are asked about in their place
         self.waits = Waits(self)
-        self.claimed: Set[Any] = set()  # the coroutines of pending tasks, each of which can run only once
+        self.claimed: Set[Any] = set()  # the awaitables of pending tasks, each of which can run only once
         self.cancelling: Set[Task[Any]] = set()
         self.older: Dict[Task[Any], HookCalls] = {}  # of attempts that began before plugins changed
         self.origin: Optional[Origin] = None
@@ -326,7 +327,7 @@ class Scheduler:
             if not self._start_anyway(task, now, hooks.index(started), error):
                 return
         if task._args is None:
-            self.claimed.discard(task._work)
+            self.claimed.discard(claim(task._work))
         task._attempts += 1
         self.attempts += 1
         if self.for_room:
@@ -334,7 +335,9 @@ class Scheduler:
         coro = self._attempt(self, task)
         if self.primes:
             coro.send(None)
-            self.running[task] = task._origin.context.run(self._make, coro)
+            made = task._origin.context.run(self._make, coro)
+            if not made.done():  # a task factory of the loop may be eager
+                self.running[task] = made
             return
         self._starts = task  # the first step runs here, and with it perhaps the whole attempt
         try:
@@ -379,7 +382,7 @@ class Scheduler:
 
     def release_work(self, task: Task[Any]) -> None:
         if task._args is None:
-            self.claimed.discard(task._work)
+            self.claimed.discard(claim(task._work))
 
     # The way out.
 

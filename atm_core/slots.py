@@ -84,24 +84,28 @@ class SlotGate(Gate):
     def atm_started(self, task: Task[Any], now: float) -> None:
         """Take the slots."""
         if self._plain:
-            self._shared.used += 1
+            pool = self._shared
+            pool.used += 1
+            pool.holders += 1
             return
         key, cost = self.key_of(task), self.cost_of(task)
-        pool = self._shared if key is None else self._pools.get(key)
-        if pool is None:
-            pool = self._pools[key] = _Pool(key)
-        pool.used += cost
-        self._held[task] = (pool, cost)  # remembered: the metadata may be different by the time they come back
+        found = self._shared if key is None else self._pools.get(key)
+        if found is None:
+            found = self._pools[key] = _Pool(key)
+        found.take(cost)
+        self._held[task] = (found, cost)  # remembered: the metadata may be different by the time they come back
 
     @hookimpl
     def atm_finished(self, task: Task[Any]) -> None:
         """Give the slots back."""
         if self._plain and not self._lent:
-            self._shared.used -= 1
+            pool = self._shared
+            pool.used -= 1
+            pool.holders -= 1
             return
         pool, cost = (self._shared, 1) if self._plain else self._held.pop(task)
         if not self._lent or task not in self._lent:
-            pool.used -= cost
+            pool.give(cost)
         else:
             self.__close(self._lent[task])
         if task in self._waited_for:
@@ -125,7 +129,7 @@ class SlotGate(Gate):
         if loan is None:
             pool, cost = (self._shared, 1) if self._plain else self._held[by]
             loan = self._lent[by] = _Loan(by, pool, cost)
-            pool.used -= cost
+            pool.give(cost)
             self.grant(pool.key)
         else:
             loan.stop_returning()  # it was about to come back, but another part of the task waits again
@@ -148,7 +152,7 @@ class SlotGate(Gate):
         return self.__returned(loan)
 
     def _take_back(self, loan: _Loan) -> None:
-        loan.pool.used += loan.cost
+        loan.pool.take(loan.cost)
         self.__close(loan)
 
     # Mangled: a subclass may well have methods of such names.
@@ -182,13 +186,23 @@ class SlotGate(Gate):
 class _Pool:
     """The slots of one key."""
 
-    __slots__ = ("key", "lent", "returning", "used")
+    __slots__ = ("holders", "key", "lent", "returning", "used")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.used: float = 0
+        self.holders = 0
         self.lent = 0
         self.returning: Deque[_Loan] = deque()
+
+    def take(self, cost: float) -> None:
+        self.used += cost
+        self.holders += 1
+
+    def give(self, cost: float) -> None:
+        self.holders -= 1
+        # Sums of costs such as 0.1 are not exact: what is left over of them would stay for ever.
+        self.used = self.used - cost if self.holders else 0
 
 
 class _Loan:

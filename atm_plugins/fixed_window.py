@@ -109,19 +109,21 @@ class FixedWindowStrategy(Gate):
         if self._plain:
             self._unbegun[task] = self._shared
             self._shared[1].unbegun += 1
+            self._shared[1].starting += 1
             return
         key, cost = self.key_of(task), self.cost_of(task)
         window = self._windows.get(key)
         if window is None:
             window = self._windows[key] = _Window()
         window.unbegun += cost
+        window.starting += 1
         self._unbegun[task] = (key, window, cost)
 
     @hookimpl
     def atm_began(self, task: Task[Any], now: float) -> None:
         """It counts, in the window that is open now or that it opens."""
         key, window, cost = self._unbegun.pop(task)
-        window.unbegun -= cost
+        window.leave(cost)
         if now < window.closes_at:
             window.used += cost
             return
@@ -136,7 +138,7 @@ class FixedWindowStrategy(Gate):
         """A start that never came to its first step does not count."""
         if self._unbegun and task in self._unbegun:
             _, window, cost = self._unbegun.pop(task)
-            window.unbegun -= cost
+            window.leave(cost)
 
     def _closing(self, now: float) -> float:
         if self.align == "first":
@@ -156,9 +158,14 @@ class FixedWindowStrategy(Gate):
 class _Window:
     """The starts under one key."""
 
-    __slots__ = ("closes_at", "unbegun", "used")
+    __slots__ = ("closes_at", "starting", "unbegun", "used")
 
     def __init__(self) -> None:
         self.closes_at = -math.inf
         self.used: float = 0
-        self.unbegun: float = 0
+        self.unbegun: float = 0  # the cost of those between start and first step
+        self.starting = 0  # their number
+
+    def leave(self, cost: float) -> None:
+        self.starting -= 1
+        self.unbegun = self.unbegun - cost if self.starting else 0  # sums of costs such as 0.1 are not exact

@@ -189,8 +189,8 @@ def test_all_hooks_of_one_task_in_order():
         body["atm_manager_started"], body["atm_manager_stopped"] = life("manager_started"), life("manager_stopped")
         async with TaskManager(type("All", (), body)()) as manager:
             assert await manager.submit(value) == "value"
-        expected = ["manager_started", "admit", "admitted", "hold", "order", "lane", "ready_at", "started", "began"]
-        expected += ["around", "enter", "execute", "exit", "finished", "again", "settled", "manager_stopped"]
+        expected = ["manager_started", "admit", "admitted", "hold", "order", "lane", "lane", "ready_at", "started"]
+        expected += ["began", "around", "enter", "execute", "exit", "finished", "again", "settled", "manager_stopped"]
         assert calls == expected
 
     run(main())
