@@ -14,6 +14,7 @@ import contextlib
 import types
 from typing import TYPE_CHECKING, Any, Generator
 
+from atm_core.compat import RAISED
 from atm_core.completion import ended_badly, ended_well, go_on
 from atm_core.lanes import hook_error
 from atm_core.task import _current
@@ -101,6 +102,6 @@ def _begun(scheduler: Scheduler, task: Task[Any]) -> float:
     try:
         for began in calls.began:
             began(task, now)
-    except Exception as error:
+    except RAISED as error:
         go_on(calls, "atm_began", calls.began, began, error, task, now)
     return now

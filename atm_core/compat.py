@@ -7,22 +7,27 @@ import functools
 import sys
 from typing import Any, Callable, Dict, Iterable, Tuple
 
-__all__ = ["cancel", "coroutine_of", "distributions", "load_toml", "task_maker"]
+__all__ = ["RAISED", "cancel", "coroutine_of", "distributions", "load_toml", "task_maker"]
+
+#: What a stranger's function may raise and we go on. From Python 3.8 on, a ``CancelledError`` is no ``Exception``; and
+#: it is what the result of a cancelled task raises.
+RAISED = (Exception, asyncio.CancelledError)
 
 
-def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]], bool]:
-    """How to make the asyncio task of a coroutine, in a copy of the current context; and whether to prime that first.
+def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]], bool, bool]:
+    """How to make the asyncio task of a coroutine, in a copy of the current context; whether to prime that first; and
+    whether it may have begun, or ended, before this returns.
 
-    From Python 3.12 on they begin before this returns, and need not be primed. A loop with a task factory of its own
-    makes them itself; eager factories too, since a primed coroutine does no harm there.
+    From Python 3.12 on it does, and need not be primed. A loop with a task factory of its own makes them itself; an
+    eager one, too, to which a primed coroutine does no harm.
     """
     if loop.get_task_factory() is not None:
-        return loop.create_task, True
+        return loop.create_task, True, True
     if sys.version_info >= (3, 12):
-        return functools.partial(asyncio.Task, loop=loop, name=name, eager_start=True), False
+        return functools.partial(asyncio.Task, loop=loop, name=name, eager_start=True), False, True
     if sys.version_info >= (3, 8):
-        return functools.partial(asyncio.Task, loop=loop, name=name), True
-    return functools.partial(asyncio.Task, loop=loop), True
+        return functools.partial(asyncio.Task, loop=loop, name=name), True, False
+    return functools.partial(asyncio.Task, loop=loop), True, False
 
 
 def distributions() -> Iterable[Any]:

@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from atm_core.calls import Function, HookCalls
+from atm_core.compat import RAISED
 from atm_core.errors import WorkError
 from atm_core.lanes import check_time, hook_error
 from atm_core.outcome import Outcome
@@ -33,7 +34,7 @@ def ended_well(scheduler: Scheduler, task: Task[Any], value: Any, began: Optiona
     try:
         for finished in calls.finished_plain:
             finished(task)
-    except Exception as error:
+    except RAISED as error:
         go_on(calls, "atm_finished", calls.finished_plain, finished, error, task)
     board = scheduler.board
     board.parked = False
@@ -43,12 +44,12 @@ def ended_well(scheduler: Scheduler, task: Task[Any], value: Any, began: Optiona
     task._state = SUCCEEDED
     task._value = value
     task._work = task._args = task._origin = task._place = None
-    if waiters is not None:
-        task.tell(waiters)
     scheduler.succeeded += 1
     scheduler.open -= 1
     if scheduler.cancelling or scheduler.sleepers.recurring or scheduler.inner:
         scheduler.forget(task)
+    if waiters is not None:
+        task.tell(waiters)
     if not scheduler.open:
         scheduler.origin = None
     if scheduler.joining and scheduler.open <= len(scheduler.sleepers.dormant):
@@ -70,6 +71,8 @@ def ended_badly(scheduler: Scheduler, task: Task[Any], error: BaseException, beg
     ordinary = isinstance(error, Exception) and not cancelled
     # What stops the loop, or all its tasks, must reach those before anything new starts.
     _end(scheduler, task, Outcome(None, error, cancelled), began, deferred=not ordinary)
+    if not ordinary and not cancelled:
+        scheduler.recoil()
 
 
 def _end(
@@ -122,7 +125,7 @@ def _ask_again(
                 break
             if task._args is None and task._attempts:
                 raise WorkError(f"{task!r} cannot run again, since its work is an awaitable: submit a function")
-        except Exception as error:
+        except RAISED as error:
             failed = hook_error(calls, "atm_again", position, task, error)
             if outcome.failed:
                 failed.__context__ = outcome.exception
@@ -160,11 +163,13 @@ def observe(calls: HookCalls, hook: str, functions: Functions, *args: Any) -> No
     try:
         for function in functions:
             function(*args)
-    except Exception as error:
+    except RAISED as error:
         go_on(calls, hook, functions, function, error, *args)
 
 
-def go_on(calls: HookCalls, hook: str, functions: Functions, failed: Function, error: Exception, *args: Any) -> None:
+def go_on(
+    calls: HookCalls, hook: str, functions: Functions, failed: Function, error: BaseException, *args: Any
+) -> None:
     """``failed`` raised: log it, and call those after it."""
     while True:
         position = functions.index(failed)
@@ -173,5 +178,5 @@ def go_on(calls: HookCalls, hook: str, functions: Functions, failed: Function, e
             for failed in functions[position + 1 :]:
                 failed(*args)
             return
-        except Exception as another:
+        except RAISED as another:
             error = another

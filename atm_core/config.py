@@ -107,7 +107,8 @@ def _tables(config: Any) -> Tuple[str, Dict[str, Any]]:
     except ValueError as error:
         raise ConfigError([f"{path}: {error}"]) from error
     if os.path.basename(path) == "pyproject.toml":
-        data = data.get("tool", {}).get("atm", {})
+        tool = data.get("tool")
+        data = tool.get("atm", {}) if isinstance(tool, dict) else {}
         path += " [tool.atm]"
     if not isinstance(data, dict):
         raise ConfigError([f"{path}: must hold profiles, not a {type(data).__name__}"])

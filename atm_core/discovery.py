@@ -140,5 +140,6 @@ def _scan(search_path: Tuple[Tuple[str, int], ...]) -> Tuple[List[Installed], Li
         seen.add(_normal(name))
         for point in distribution.entry_points:
             if point.group in groups:
-                groups[point.group].append(Installed(point.name, point.value, name, str(distribution.version)))
+                value = point.value.partition("[")[0].rstrip()  # without extras, which say nothing about the object
+                groups[point.group].append(Installed(point.name, value, name, str(distribution.version)))
     return sorted(groups["atm.strategies"]), sorted(groups["atm.plugins"])

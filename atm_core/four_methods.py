@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import weakref
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from atm_core.errors import AtmError
 from atm_core.hookspecs import hookimpl
 from atm_core.outcome import Outcome
-from atm_core.task import TaskState
 
 if TYPE_CHECKING:
     from atm_core.manager import TaskManager
@@ -42,12 +42,15 @@ class FourMethods:
         self._changed: Optional[asyncio.Event] = None
         self._handed_out: Optional[Task[Any]] = None  # and not started yet
         self._given: Dict[Task[Any], None] = {}  # handed to the strategy, in order; not handed out
+        # Settled while it had them: it may hand them out all the same, once, and count them until it is told of an end.
+        self._withdrawn: weakref.WeakSet[Task[Any]] = weakref.WeakSet()
         self._done = 0  # ends that the strategy has not been told
 
     @hookimpl
     def atm_hold(self, manager: TaskManager, task: Task[Any], now: float) -> bool:
         """Give the task to the strategy."""
         self.strategy.add_task(task)
+        self._withdrawn.discard(task)
         self._given[task] = None
         self._wake()
         return True
@@ -65,7 +68,9 @@ class FourMethods:
 
     @hookimpl
     def atm_settled(self, task: Task[Any], outcome: Outcome) -> None:
-        self._given.pop(task, None)
+        if task in self._given:
+            del self._given[task]
+            self._withdrawn.add(task)
         if task is self._handed_out:
             self._handed_out = None
             self._done += 1  # it was handed out, and will never run
@@ -114,8 +119,12 @@ class FourMethods:
         task = self.strategy.get_next_task()
         if task is None:
             return False
-        if task not in self._given or task.state is not TaskState.PENDING:
-            return True  # cancelled meanwhile: the strategy need not know
+        if task in self._withdrawn:
+            self._withdrawn.discard(task)
+            self._done += 1
+            return True
+        if task not in self._given:
+            raise AtmError(f"get_next_task of {self.name} answered {task!r}, which is no task that it has")
         del self._given[task]
         self._handed_out = task
         assert self._manager is not None
@@ -153,4 +162,5 @@ class FourMethods:
         if self._given and self._manager is not None:
             task = next(iter(self._given))
             del self._given[task]
+            self._withdrawn.add(task)
             self._manager.settle(task, Outcome(None, failed))

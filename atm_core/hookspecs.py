@@ -80,8 +80,8 @@ class Scheduling:
         """A sort key, smaller first, asked once whenever the task joins its lane.
 
         Keys of several strategies are compared in turn; without any it is first in, first out. Anything static will
-        do: a deadline, a virtual finish time, priority minus age. All answers of a strategy have one form, such as
-        numbers, or tuples of one length. ``manager.reorder(task)`` asks again. ::
+        do: a deadline, a virtual finish time, priority minus age. All that one strategy answers must compare with each
+        other; None sorts last. ``manager.reorder(task)`` asks again. ::
 
             @hookimpl
             def atm_order(self, task):

@@ -14,6 +14,7 @@ import math
 from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple, Type
 
 from atm_core.calls import HookCalls
+from atm_core.compat import RAISED
 from atm_core.errors import HookError
 from atm_core.lane_queue import FifoLane, Lane, SortedLane, rank
 from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
@@ -46,7 +47,7 @@ class ManyLanes(Board):
         self._ready: List[Any] = []  # a heap of (*rank, ticket, lane)
         self._times: List[Tuple[float, int, _Group]] = []
         self._count = itertools.count(1)
-        self._sample: Any = None if calls.order else ()
+        self._sample: Any = _LAST  # what the orders of all tasks compare with
 
     def add(self, task: Task[Any], now: float) -> None:
         order = self._order(task, now) if self.calls.order else ()
@@ -84,7 +85,7 @@ class ManyLanes(Board):
                     if at is not None and not at <= now:
                         blocked = self._must_wait(task, now, gate, at)
                         break
-            except Exception as error:
+            except RAISED as error:
                 self._take(lane, group)
                 return self._refused(task, error, gate)
             if blocked is None and self._groups:
@@ -154,15 +155,11 @@ class ManyLanes(Board):
         try:
             answers = []
             for position, order in enumerate(self.calls.order):
-                answers.append(order(task, now))
-            if answers.count(None) == len(answers):
-                key: Any = ()
-            else:
-                key = answers[0] if len(answers) == 1 else tuple(answers)
-            if self._sample is None:
-                self._sample = key
-            _check_order(key, self._sample)
-        except Exception as error:
+                answer = order(task, now)
+                answers.append(_LAST if answer is None else answer)
+            key: Any = answers[0] if len(answers) == 1 else tuple(answers)
+            self._sample = _sample(key, self._sample)
+        except RAISED as error:
             raise hook_error(self.calls, "atm_order", position, task, error) from error
         return key
 
@@ -173,7 +170,7 @@ class ManyLanes(Board):
                 answers.append(lane(task))
             key = tuple(answers)
             hash(key)
-        except Exception as error:
+        except RAISED as error:
             position = len(answers) if len(answers) < len(self.calls.lane) else _first_without_hash(answers)
             raise hook_error(self.calls, "atm_lane", position, task, error) from error
         return key
@@ -184,7 +181,7 @@ class ManyLanes(Board):
             for ask, before in zip(self.calls.lane, lane.key):
                 if ask(task) != before:
                     return True
-        except Exception:
+        except RAISED:
             return True
         return False
 
@@ -280,22 +277,43 @@ def _first_without_hash(answers: Sequence[Any]) -> int:
     return 0
 
 
-def _check_order(key: Any, sample: Any) -> None:
-    """Refuse what may not compare with every other key: all must be of one form, numbers or tuples of one length.
+class _Last:
+    """The order of a task of which a strategy has no opinion: after all others."""
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    def __gt__(self, other: Any) -> bool:
+        return other is not self
+
+
+_LAST = _Last()
+
+
+def _sample(key: Any, sample: Any) -> Any:
+    """What every order has to compare with: the first one, with what later ones have beyond it.
+
+    A comparison of two tuples stops at the first difference, so each part is compared.
 
     Raises:
-        TypeError: In words that go on after "it", or those of the comparison.
+        TypeError: ``key`` does not compare; in words that go on after "it", or those of the comparison.
     """
-    if key.__class__ is tuple and sample.__class__ is tuple:
-        if len(key) != len(sample):
-            raise TypeError(f"it answered {key!r} here and {sample!r} before, which are not of one length")
-        for mine, its in zip(key, sample):
-            if mine != mine or mine.__class__ is not its.__class__ or mine.__class__ is tuple:
-                _check_order(mine, its)
-        return
-    if key != key:
-        raise TypeError(f"it answered {key!r}, which is no order")
-    key < sample  # noqa: B015 - it is asked whether this raises
+    if sample is _LAST:
+        return key
+    if key is _LAST:
+        return sample
+    if key.__class__ is not tuple or sample.__class__ is not tuple:
+        if key != key:
+            raise TypeError(f"it answered {key!r}, which is no order")
+        key < sample  # noqa: B015 - it is asked whether this raises
+        return sample
+    for mine, its in zip(key, sample):
+        if mine != mine or mine.__class__ is not its.__class__ or mine.__class__ is tuple:
+            break
+    else:
+        return key if len(key) > len(sample) else sample
+    parts = [_sample(mine, its) for mine, its in zip(key, sample)]
+    return (*parts, *max(key, sample, key=len)[len(parts) :])
 
 
 def make_board(calls: HookCalls) -> Board:

@@ -14,6 +14,7 @@ from collections import deque
 from typing import Any, Callable, Deque, List, Optional, Tuple
 
 from atm_core.calls import HookCalls
+from atm_core.compat import RAISED
 from atm_core.errors import HookError, TaskRejected
 from atm_core.task import PENDING, Task
 
@@ -113,7 +114,7 @@ class Board(abc.ABC):
             self._asked = gate
             at = gates[gate](task, now)
 
-    def _refused(self, task: Task[Any], error: Exception, gate: int) -> Refused:
+    def _refused(self, task: Task[Any], error: BaseException, gate: int) -> Refused:
         """``gate`` raised, or one that was asked after it for the time of waiting."""
         gate, self._asked = max(gate, self._asked), 0
         return Refused(task, as_refusal(self.calls, gate, task, error))
@@ -169,7 +170,7 @@ class OneLane(Board):
                         else:
                             self.wake_at = self._must_wait(task, now, gate, at)[1]
                         return None
-            except Exception as error:
+            except RAISED as error:
                 take()
                 return self._refused(task, error, gates.index(ready_at))
             take()
@@ -218,9 +219,11 @@ def check_time(answer: Any) -> None:
         raise TypeError(f"it answered {answer!r}, which is no time")
 
 
-def as_refusal(calls: HookCalls, gate: int, task: Task[Any], error: Exception) -> Exception:
+def as_refusal(calls: HookCalls, gate: int, task: Task[Any], error: BaseException) -> Exception:
     """What a task settles with when a gate raised."""
-    return error if isinstance(error, TaskRejected) else hook_error(calls, "atm_ready_at", gate, task, error)
+    if isinstance(error, (TaskRejected, HookError)):
+        return error
+    return hook_error(calls, "atm_ready_at", gate, task, error)
 
 
 def hook_error(

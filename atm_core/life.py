@@ -40,6 +40,7 @@ class Life:
         self.runs = False
         self._stops = 0  # calls of stop() under way
         self._stopping: Optional[asyncio.Future[None]] = None
+        self._ends: Optional[asyncio.Task[Any]] = None  # tells the plugins that it has stopped
         self._guard: Optional[asyncio.Task[None]] = None
         self._late: Set[asyncio.Future[None]] = set()  # hooks of plugins that came or went while it ran
 
@@ -64,10 +65,15 @@ class Life:
                 if not self._stops:  # an earlier stop was given up: go on
                     scheduler.start()
                 return
-            if scheduler.loop is not None and not scheduler.loop.is_closed():
-                raise ManagerStateError(f"{self.manager!r} runs in another event loop: stop it there first")
+            self.check_loop()
             scheduler.abandon_running()
-        self._claim_strategies()
+        else:
+            await self._ended()
+            if self.runs:  # someone else was faster
+                await self.idle()
+                return
+        for strategy in self.manager.strategies.values():
+            self.claim(strategy)
         scheduler.bind(loop)
         self.runs = True
         self._stopping = loop.create_future()
@@ -85,7 +91,9 @@ class Life:
     async def stop(self, timeout: Optional[float]) -> None:
         """See ``TaskManager.stop``."""
         if not self.runs:
+            await self._ended()
             return
+        self.check_loop()
         self._scheduler.halt()
         self._stops += 1
         try:
@@ -94,25 +102,30 @@ class Life:
             self._stops -= 1
         await self._stopped()
 
-    def _claim_strategies(self) -> None:
-        """Refuse a strategy at work elsewhere: what ends in one manager would wake nobody in the other."""
-        for strategy in self.manager.strategies.values():
-            decides = any(hasattr(strategy, name) for name in _DECIDES)
-            if not decides or inspect.ismodule(strategy) or getattr(strategy, "shareable", False):
-                continue
-            other = getattr(strategy, "_atm_life", lambda: None)()
-            if other is not None and other is not self and other.works:
-                raise ManagerStateError(
-                    f"{strategy!r} is at work in {other.manager!r}: make a second instance for {self.manager!r}"
-                )
-            with contextlib.suppress(AttributeError):  # it may have slots
-                strategy._atm_life = weakref.ref(self)
-
-    @property
-    def works(self) -> bool:
-        """Whether it runs, in a loop that is not closed."""
+    def check_loop(self) -> None:
+        """Refuse to go on in another loop than that in which it runs."""
         loop = self._scheduler.loop
-        return self.runs and loop is not None and not loop.is_closed()
+        if self.runs and loop is not asyncio.get_running_loop() and loop is not None and not loop.is_closed():
+            raise ManagerStateError(f"{self.manager!r} runs in another event loop: stop it there first")
+
+    def claim(self, strategy: Any) -> None:
+        """Refuse a strategy at work elsewhere: what ends in one manager would wake nobody in the other."""
+        decides = any(hasattr(strategy, name) for name in _DECIDES)
+        if not decides or inspect.ismodule(strategy) or getattr(strategy, "shareable", False):
+            return
+        other = getattr(strategy, "_atm_life", lambda: None)()
+        if other is not None and other is not self and other.works_with(strategy):
+            raise ManagerStateError(
+                f"{strategy!r} is at work in {other.manager!r}: make a second instance for {self.manager!r}"
+            )
+        with contextlib.suppress(AttributeError):  # it may have slots
+            strategy._atm_life = weakref.ref(self)
+
+    def works_with(self, strategy: Any) -> bool:
+        """Whether it runs, in a loop that is not closed, and the strategy is in it, or in attempts that still run."""
+        loop = self._scheduler.loop
+        runs = self.runs and loop is not None and not loop.is_closed()
+        return runs and (bool(self._scheduler.older) or strategy in self.manager.strategies.values())
 
     def own_task(self) -> Optional[Task[Any]]:
         """The task of this manager that is asking, if one is."""
@@ -198,10 +211,17 @@ class Life:
                 await asyncio.wait([scheduler.running[task] for task in left if task in scheduler.running], timeout=1.0)
             rounds += 1
 
+    async def _ended(self) -> None:
+        """Wait for the plugins that are being told of a stop; they themselves do not wait."""
+        stopping, here = self._stopping, self._scheduler.loop is asyncio.get_running_loop()
+        if here and stopping is not None and not stopping.done() and self._ends is not asyncio.current_task():
+            await asyncio.wait([stopping])
+
     async def _stopped(self) -> None:
         if not self.runs:
+            await self._ended()
             return
-        self.runs = False
+        self.runs, stopping, self._ends = False, self._stopping, asyncio.current_task()
         self._scheduler.halt()
         self._scheduler.end_joining()
         try:
@@ -209,8 +229,8 @@ class Life:
                 await asyncio.wait(self._late)
             await self.tell("atm_manager_stopped")
         finally:
-            if self._stopping is not None and not self._stopping.done():
-                self._stopping.set_result(None)
+            if stopping is not None and not stopping.done():
+                stopping.set_result(None)
 
 
 async def _logged(answer: Awaitable[Any], calls: HookCalls, hook: str, position: int) -> None:

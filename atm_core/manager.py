@@ -152,6 +152,12 @@ class TaskManager:
         if self._life.runs and not has_hooks(self._plugins, plugin):
             raise ManagerStateError("a four-method strategy can be registered only while the manager is stopped")
         registered = self._register(plugin, name)
+        if self._life.runs:
+            try:
+                self._life.claim(self.strategies[registered])
+            except ManagerStateError:
+                self._plugins.unregister(name=registered)
+                raise
         self._scheduler.use(HookCalls(self._plugins))
         if self._life.runs:
             self._life.tell_late("atm_manager_started", registered)
@@ -331,6 +337,7 @@ class TaskManager:
         if by is not None:
             raise ManagerStateError(f"join() inside {by!r} would wait for itself")
         self._check_it_ends()
+        self._life.check_loop()
         await self._life.tell("atm_draining")
         await scheduler.joined()
         self._check_it_ends()

@@ -96,8 +96,15 @@ def _obstacles(scheduler: Scheduler, plugins: pluggy.PluginManager, task: Task[A
 
 
 def _words(plugin: Any, task: Task[Any], now: float, default: str) -> str:
-    words = getattr(plugin, "explain", None)
-    return str(words(task, now)) if callable(words) else default
+    words = getattr(_strategy(plugin), "explain", None)
+    try:
+        return str(words(task, now)) if callable(words) else default
+    except Exception as error:
+        return f"{default} (its explain raises {error!r})"
+
+
+def _strategy(plugin: Any) -> Any:
+    return plugin.strategy if isinstance(plugin, FourMethods) else plugin
 
 
 def _sentence(
@@ -125,8 +132,11 @@ def stats(manager: TaskManager, scheduler: Scheduler, plugins: pluggy.PluginMana
     """See ``TaskManager.stats``."""
     own: Dict[str, Any] = {}
     for name, plugin in plugins.list_name_plugin():
-        figures = getattr(plugin.strategy if isinstance(plugin, FourMethods) else plugin, "stats", None)
-        own[name] = figures() if callable(figures) else {}
+        figures = getattr(_strategy(plugin), "stats", None)
+        try:
+            own[name] = figures() if callable(figures) else {}
+        except Exception as error:
+            own[name] = {"error": repr(error)}
     settled = scheduler.succeeded + scheduler.failed + scheduler.cancelled
     return {
         "name": manager.name,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 from atm_core import attempts
 from atm_core.admission import Origin, wrong_thread
 from atm_core.calls import HookCalls
-from atm_core.compat import cancel, coroutine_of, task_maker
+from atm_core.compat import RAISED, cancel, coroutine_of, task_maker
 from atm_core.completion import conclude, observe, settle
 from atm_core.errors import HookError, ManagerStateError
 from atm_core.keyed_lanes import make_board
@@ -52,11 +52,11 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_attempt", "_context", "_make", "_starts", "_timer", "_yields", "added_at", "admits", "admitting", "attempts",
-        "board", "brief", "busy", "calls", "cancelled", "cancelling", "claimed", "clock", "failed", "for_room",
-        "grain", "held", "inner", "joining", "loop", "manager", "name", "older", "open", "origin", "paused", "primes",
-        "push", "rejected", "running", "shut", "sleepers", "starting", "succeeded", "thread", "turn_comes", "waits",
-        "watches_begin",
+        "_attempt", "_context", "_eager", "_make", "_recoils", "_starts", "_timer", "_yields", "added_at", "admits",
+        "admitting", "attempts", "board", "brief", "busy", "calls", "cancelled", "cancelling", "claimed", "clock",
+        "failed", "for_room", "grain", "held", "inner", "joining", "loop", "manager", "name", "older", "open", "origin",
+        "paused", "primes", "push", "rejected", "running", "shut", "sleepers", "starting", "succeeded", "thread",
+        "turn_comes", "waits", "watches_begin",
     )  # fmt: skip
 
     calls: HookCalls
@@ -71,6 +71,7 @@ class Scheduler:
         self.added_at = -math.inf  # of the task that was added last
         self.thread = 0
         self.primes = True
+        self._eager = False
         self._make: Callable[[Any], asyncio.Task[Any]]
         self.starting = False  # between start and stop
         self.paused = False
@@ -92,6 +93,7 @@ class Scheduler:
         self.busy = False
         self.turn_comes = False  # a turn is on its way
         self._yields = False  # ... and until then nothing starts, since the last one had its fill
+        self._recoils = False  # ... nor in the turn after that
         self._starts: Optional[Task[Any]] = None
         self.admitting: Optional[Task[Any]] = None
         self._context = Context()  # not that of an attempt that ends, which a timer would keep alive
@@ -143,7 +145,7 @@ class Scheduler:
         plain = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
         self.clock = time.monotonic if plain else loop.time
         self.grain, self.added_at = (_GRAIN if plain else 0.0), -math.inf
-        self._make, self.primes = task_maker(loop, self.name)
+        self._make, self.primes, self._eager = task_maker(loop, self.name)
         if abs(shift) > 1e-3:
             waiting = self.board.tasks()
             for task in [*waiting, *self.sleepers.until, *self.held]:
@@ -190,7 +192,7 @@ class Scheduler:
             self.held[task] = position
             try:
                 keeps = self.calls.hold[position](self.manager, task, now)
-            except Exception as error:
+            except RAISED as error:
                 self.held.pop(task, None)
                 conclude(self, task, Outcome(None, hook_error(self.calls, "atm_hold", position, task, error)), now)
                 return
@@ -255,7 +257,16 @@ class Scheduler:
             self.turn_comes = True
             self.loop.call_soon(self._turn_now, context=self._context)
 
+    def recoil(self) -> None:
+        """What stops the loop was raised: start nothing before it has cancelled whom it cancels, the guard as well."""
+        self._yields = self._recoils = True
+        self.soon()
+
     def _turn_now(self) -> None:
+        if self._recoils and self.loop is not None:
+            self._recoils = False
+            self.loop.call_soon(self._turn_now, context=self._context)
+            return
         self.turn_comes = self._yields = False
         self.turn(self.clock(), _STARTS_PER_TURN)
 
@@ -281,7 +292,7 @@ class Scheduler:
                     self._start(task, now)
                     if self.paused or not self.starting or board is not self.board:
                         break
-                if not self.primes:  # the start may have taken its time: it was the work's first step
+                if self._eager:  # the start may have taken its time: it was the work's first step
                     now = self.clock()
         finally:
             self.busy = False
@@ -323,7 +334,7 @@ class Scheduler:
         try:
             for started in hooks:
                 started(task, now)
-        except Exception as error:
+        except RAISED as error:
             if not self._start_anyway(task, now, hooks.index(started), error):
                 return
         if task._args is None:
@@ -335,9 +346,8 @@ class Scheduler:
         coro = self._attempt(self, task)
         if self.primes:
             coro.send(None)
-            made = task._origin.context.run(self._make, coro)
-            if not made.done():  # a task factory of the loop may be eager
-                self.running[task] = made
+        if not self._eager:
+            self.running[task] = task._origin.context.run(self._make, coro)
             return
         self._starts = task  # the first step runs here, and with it perhaps the whole attempt
         try:
@@ -349,7 +359,7 @@ class Scheduler:
             if cancelled:
                 cancel(made)
 
-    def _start_anyway(self, task: Task[Any], now: float, position: int, error: Exception) -> bool:
+    def _start_anyway(self, task: Task[Any], now: float, position: int, error: BaseException) -> bool:
         """A hook failed at a start: an observer's failure is logged, a gate's is the task's."""
         calls = self.calls
         gates = calls.owners["atm_ready_at"]
@@ -371,7 +381,7 @@ class Scheduler:
                     position += 1
                     calls.started[position](task, now)
                 return True
-            except Exception as another:
+            except RAISED as another:
                 error = another
 
     def forget(self, task: Task[Any]) -> None:

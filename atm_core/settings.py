@@ -86,7 +86,10 @@ class Settings:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             self.fail(parameter, value, f"must be a number{_range(above, least, most)}", wrong_type=True)
             return value
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond all floats
+            number = math.nan
         finite = math.isfinite(number) or (infinite and not math.isnan(number))
         if not finite or (number <= above and above != -math.inf) or not least <= number <= most:
             self.fail(parameter, value, f"must be a {'' if infinite else 'finite '}number{_range(above, least, most)}")

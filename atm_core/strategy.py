@@ -105,7 +105,7 @@ class Gate(BaseStrategy):
         most = self.capacity(self.key_of(task))
         if cost > most:
             name = type(self).__name__
-            raise CostTooLargeError(f"the cost of {task!r} is {cost:g}, but {name} never fits more than {most:g}")
+            raise CostTooLargeError(f"the cost of {task!r} is {cost}, but {name} never fits more than {most}")
         return cost
 
     def explain(self, task: Task[Any], now: float) -> str:

@@ -24,6 +24,7 @@ from typing import (
     cast,
 )
 
+from atm_core.compat import RAISED, cancel
 from atm_core.errors import ManagerStateError, NotSettledError
 from atm_core.work import awaitable_of, check_work, close_work, copied
 
@@ -74,7 +75,8 @@ class Task(Generic[T]):
 
     # _value: those who wait for the end (None, or a list), and after it the result or the exception.
     # _origin: the scheduler and the context in which the task was added, shared by tasks that were added alike.
-    # _place: belongs to the scheduler's queues; after a failure, what reports it if nobody looks.
+    # _place: belongs to the scheduler's queues, or the asyncio task that runs it by hand; after a failure, what reports
+    # it if nobody looks.
     __slots__ = (
         "__weakref__",
         "_added_at",
@@ -221,8 +223,11 @@ class Task(Generic[T]):
         if self.done():
             return False
         if self._origin is None:
-            close_work(self._work)
-            self.settle(CANCELLED, None)
+            if self._state is RUNNING:
+                cancel(self._place)
+            else:
+                close_work(self._work)
+                self.settle(CANCELLED, None)
             return True
         return bool(self._origin.scheduler.cancel(self))
 
@@ -265,6 +270,7 @@ class Task(Generic[T]):
             return await self
         self._state = RUNNING
         self._attempts = 1
+        self._place = asyncio.current_task()
         token = _current.set(self)
         try:
             value = await self.call()
@@ -313,7 +319,7 @@ class Task(Generic[T]):
         scheduler = None if self._origin is None else self._origin.scheduler
         if scheduler is not None:
             scheduler.check_loop(self)
-        if scheduler is None or by is None or by._state is not RUNNING:
+        if scheduler is None or by is None or by._state is not RUNNING or by._origin is None:
             yield from self._future_settled()
         else:
             yield from scheduler.waits.wait(self, by)
@@ -379,5 +385,5 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 def _call_back(callback: Callable[[Any], Any], task: Task[Any]) -> None:
     try:
         callback(task)
-    except Exception:
+    except RAISED:
         _log.exception("a done callback of %r raised", task)

@@ -26,23 +26,24 @@ def submit_threadsafe(
     future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def settled(task: Task[Any]) -> None:
-        if future.cancelled():
-            return
-        future.set_running_or_notify_cancel()
         if task.cancelled():
-            future.set_exception(concurrent.futures.CancelledError())
-        elif task.exception() is not None:
+            future.cancel()
+        if not future.set_running_or_notify_cancel():  # also tells those in concurrent.futures.wait
+            return
+        if task.exception() is not None:
             future.set_exception(task.exception())
         else:
             future.set_result(task.result())
 
     def add() -> None:
         if future.cancelled():
+            future.set_running_or_notify_cancel()
             return
         try:
             task = manager.submit(call)
         except Exception as error:
-            future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
             return
         task.add_done_callback(settled)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Dict, Generator, List, Optional, Set
 
+from atm_core.compat import RAISED
 from atm_core.errors import WaitCycleError
 from atm_core.lanes import hook_error
 
@@ -42,13 +43,16 @@ class Waits:
         try:
             yield from task._future_settled()
         except BaseException:
-            self._end(task, by, cancelled=True)
+            self._end(task, by, tasks, cancelled=True)
             raise
-        for awaitable in self._end(task, by, cancelled=False):
+        for awaitable in self._end(task, by, tasks, cancelled=False):
             yield from awaitable.__await__()
 
     def requeued(self, task: Task[Any]) -> None:
-        """A task for which others wait is pending again."""
+        """A task for which others wait is pending again; what its last attempt left waiting is none of the next."""
+        for one in list(self._waits_for.get(task, ())):
+            self._waits_for[task][one] = 1
+            self._end(one, task, self._waits_for[task], cancelled=True)
         for by in list(self._waited_by.get(task, ())):
             self._announce(task, by)
 
@@ -61,13 +65,14 @@ class Waits:
         for position, awaited in enumerate(calls.awaited):
             try:
                 awaited(task, by)
-            except Exception as error:
+            except RAISED as error:
                 _log.error("%s", hook_error(calls, "atm_awaited", position, task, error), exc_info=error)
         if calls.awaited:
             self._scheduler.lent(by)
 
-    def _end(self, task: Task[Any], by: Task[Any], cancelled: bool) -> List[Any]:
-        tasks = self._waits_for[by]
+    def _end(self, task: Task[Any], by: Task[Any], tasks: Dict[Task[Any], int], cancelled: bool) -> List[Any]:
+        if self._waits_for.get(by) is not tasks:  # of an earlier attempt
+            return []
         tasks[task] -= 1
         if tasks[task]:
             return []
@@ -82,7 +87,7 @@ class Waits:
         for position, resumed in enumerate(calls.resumed):
             try:
                 answer = resumed(task, by, cancelled)
-            except Exception as error:
+            except RAISED as error:
                 _log.error("%s", hook_error(calls, "atm_resumed", position, task, error), exc_info=error)
                 continue
             found.extend(one for one in (answer if isinstance(answer, tuple) else (answer,)) if one is not None)

@@ -100,8 +100,8 @@ class FixedWindowStrategy(Gate):
             return now if window.used + window.unbegun + cost <= self.max_requests else window.closes_at
         if window.unbegun + cost <= self.max_requests:
             return now
-        # As many as fit are about to open the next window with their first steps, and to say when it closes.
-        return now + self.window_seconds
+        # As many as fit are about to open the next window with their first steps: this is the earliest it can close.
+        return self._closing(now)
 
     @hookimpl
     def atm_started(self, task: Task[Any], now: float) -> None:
