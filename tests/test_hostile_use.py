@@ -6,6 +6,7 @@ import asyncio
 import collections
 import concurrent.futures
 import dataclasses
+import gc
 import math
 import sys
 import threading
@@ -15,6 +16,13 @@ import pytest
 from atm_core import BaseStrategy, SettingError, Task, TaskManager, TaskState, hookimpl
 from atm_core.testing import run
 from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
+
+
+@pytest.fixture(autouse=True)
+def _reported_here():
+    """Failures at which nobody looks are reported when they are collected: now, and not in the middle of what comes."""
+    yield
+    gc.collect()
 
 
 def test_a_callback_that_asks_a_cancelled_task_for_its_result():
