@@ -127,14 +127,15 @@ class OneLane(Board):
         super().__init__(calls)
         self._gates = calls.ready_at
         self.queue: Deque[Task[Any]] = deque()
-        # Retried tasks keep their age, so they stand before younger ones: few, and sorted by it.
+        # Tasks that come back, or late, keep their age, so they stand before younger ones: few, and sorted by it.
         self._returned: List[Tuple[float, int, Task[Any]]] = []
         self._n = 0
         self._dead = 0
 
     def add(self, task: Task[Any], now: float) -> None:
-        if not task._attempts:
-            self.queue.append(task)
+        queue = self.queue
+        if not task._attempts and not (queue and task._added_at < queue[-1]._added_at):
+            queue.append(task)
             return
         self._n += 1
         heapq.heappush(self._returned, (task._added_at, self._n, task))

@@ -350,22 +350,27 @@ class TaskManager:
     async def stop(self, timeout: Optional[float] = None) -> None:
         """Start nothing more, and wait for what runs; queued work stays queued for the next start.
 
+        Running work that awaits a queued task does not end by itself: give a timeout where that may be.
+
         Args:
             timeout: Seconds after which what still runs is cancelled; None: never. 0: at once.
         """
-        with Settings("stop") as check:
-            check.duration("timeout", timeout, optional=True)
+        _check_timeout("stop", timeout)
         await self._life.stop(timeout)
 
     async def aclose(self, timeout: Optional[float] = None) -> None:
-        """Stop, and settle what is left by cancelling it; the manager takes no more tasks.
+        """Cancel what waits, and stop; the manager takes no more tasks.
 
         Args:
             timeout: See :meth:`stop`.
         """
+        _check_timeout("aclose", timeout)
+        self._life.check_loop()
         self._closed = True
-        await self.stop(timeout)
-        self._scheduler.drop_pending()
+        self._scheduler.halt()
+        self._scheduler.drop_pending()  # before what runs has ended, since that may wait for it
+        await self._life.stop(timeout)
+        self._scheduler.drop_pending()  # what was to run again
 
     async def __aenter__(self) -> TaskManager:
         await self.idle()
@@ -437,7 +442,7 @@ class TaskManager:
         """Settle a task that waits (queued, held or asleep) as failed with ``error``; nobody is asked ``atm_again``.
 
         Returns:
-            False if it runs or is settled.
+            False if it runs, is settled, or is in another manager.
         """
         return self._scheduler.reject(task, error)
 
@@ -471,6 +476,11 @@ class TaskManager:
             dropped = scheduler.drop_pending()
             if dropped:
                 _log.error("a TaskManager was dropped with %d tasks that never ran", dropped)
+
+
+def _check_timeout(function: str, timeout: Optional[float]) -> None:
+    with Settings(function) as check:
+        check.duration("timeout", timeout, optional=True)
 
 
 def _listed(strategy: Any) -> List[Any]:

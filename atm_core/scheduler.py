@@ -302,7 +302,8 @@ class Scheduler:
                 self._set_timer()
 
     def _set_timer(self) -> None:
-        at = min(self.board.wake_at, self.sleepers.next_at())
+        # While it is paused, asking the gates at their times would change nothing.
+        at = min(_NEVER if self.paused else self.board.wake_at, self.sleepers.next_at())
         if self._timer is not None:
             if self._timer.when() == at:
                 return
@@ -447,7 +448,7 @@ class Scheduler:
 
     def reject(self, task: Task[Any], error: Exception) -> bool:
         """Settle a task that waits with ``error``, and do not ask whether it is to come again."""
-        if task._state is not PENDING or task._origin is None:
+        if task._state is not PENDING or task._origin is None or task._origin.scheduler is not self:
             return False
         if self.held.pop(task, None) is None and task not in self.sleepers.until:
             self.board.discard(task)

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from atm_core import BaseStrategy, SettingError, Task, TaskManager, TaskState, hookimpl
+from atm_core import BaseStrategy, SettingError, Task, TaskManager, TaskRejected, TaskState, hookimpl
 from atm_core.testing import run
 from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
 
@@ -647,3 +647,93 @@ def test_a_task_that_cancels_itself_in_its_eager_first_step():
             assert task.cancelled()
 
     asyncio.run(main())
+
+
+def test_a_paused_manager_does_not_ask_at_the_times_of_its_gates():
+    """It would ask for ever, since nothing starts."""
+
+    async def main():
+        async with TaskManager(FixedWindowStrategy(1, 1.0)) as manager:
+            tasks = [manager.submit(asyncio.sleep, 0) for _ in range(2)]
+            await asyncio.sleep(0.5)
+            manager.pause()
+            await asyncio.sleep(10)
+            assert not tasks[1].done()
+            manager.resume()
+            await tasks[1]
+            return asyncio.get_running_loop().time()
+
+    assert run(main()) == 10.5
+
+
+@pytest.mark.parametrize("key", [None, "host"])
+def test_a_task_that_was_only_refused_keeps_its_age(key):
+    """With keys as without: what is younger does not come before it."""
+
+    class Refuses:
+        refused = False
+
+        @hookimpl(tryfirst=True)
+        def atm_ready_at(self, task, now):
+            if task.metadata.get("name") == "A" and not self.refused:
+                self.refused = True
+                raise TaskRejected("later", retry_after=2)
+
+        @hookimpl
+        def atm_again(self, task, outcome, now):
+            return now + 2 if isinstance(outcome.exception, TaskRejected) else None
+
+    started = []
+
+    async def main():
+        async with TaskManager([Refuses(), ConcurrentLimitStrategy(1, key=key)]) as manager:
+            for name in "ABCDE":
+
+                async def work(name=name):
+                    started.append(name)
+                    await asyncio.sleep(1.5)
+
+                manager.add_task(work, {"name": name})
+                await asyncio.sleep(0.1)
+
+    run(main())
+    assert started == ["B", "C", "A", "D", "E"]
+
+
+def test_closing_ends_what_waits_for_queued_work():
+    async def main():
+        manager = TaskManager(ConcurrentLimitStrategy(2))
+        await manager.idle()
+
+        async def outer():
+            await asyncio.sleep(1)
+            await manager.submit(asyncio.sleep, 1)
+
+        async def waits():
+            await queued
+
+        outside = manager.submit(outer)
+        inside = manager.submit(waits)
+        manager.pause()
+        queued = manager.submit(asyncio.sleep, 1)
+        manager.resume()
+        await asyncio.sleep(0)
+        manager.pause()
+        await asyncio.sleep(0.5)
+        await manager.aclose()
+        assert queued.done() and inside.done() and outside.done()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 1.0
+
+
+def test_a_task_of_another_manager_cannot_be_rejected():
+    async def main():
+        async with TaskManager(ConcurrentLimitStrategy(1)) as one, TaskManager() as other:
+            one.submit(asyncio.sleep, 1)
+            queued = one.submit(asyncio.sleep, 1, "result")
+            assert not other.reject(queued, TaskRejected("no"))
+            assert other.stats()["pending"] == 0
+            assert await queued == "result"
+
+    run(main())
