@@ -11,7 +11,7 @@ from typing import Any, List
 import pytest
 from atm_bulk import BulkStrategy, batch_size, batch_weight, batched
 
-from atm_core import CostTooLargeError, SettingError, TaskManager, TaskRejected, current_task, in_thread
+from atm_core import CostTooLargeError, SettingError, TaskManager, TaskRejected, current_task, hookimpl, in_thread
 from atm_core.testing.virtual_time import run
 from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
 
@@ -184,6 +184,28 @@ def test_the_weight_of_a_batch_is_bounded(service: Any) -> None:
     run(main())
     assert s.calls == [["aaaa", "bbbbb"], ["cc", "dddddddd"], ["eeeeeeeeee"], [""]]
     assert s.times[:3] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("weight", "kind"), [(50, CostTooLargeError), (-1, TaskRejected)])
+def test_a_weight_that_changes_before_it_is_in_a_batch_is_checked_again(service: Any, weight: Any, kind: Any) -> None:
+    s = service()
+
+    class Later:
+        @hookimpl
+        def atm_admitted(self, task: Any, now: float) -> None:
+            if "bytes" in task.metadata:
+                task.not_before = now + 1.0
+
+    async def main() -> None:
+        async with TaskManager([BulkStrategy(weight="bytes", max_batch_weight=5), Later()]) as manager:
+            changed, other = [manager.add_task(functools.partial(s.insert, n), {"bytes": 3}) for n in range(2)]
+            changed.metadata["bytes"] = weight
+            await changed.wait()
+            assert type(changed.exception()) is kind
+            assert await other == "1 done"
+
+    run(main())
+    assert s.calls == [[1]]
 
 
 def test_a_cancelled_item_leaves_its_room_to_others(service: Any) -> None:

@@ -200,6 +200,31 @@ def test_stop_with_a_timeout_cancels_the_call_and_its_undecided_items(service: A
     run(main())
 
 
+def test_callbacks_of_items_that_are_cancelled_with_their_batch(service: Any) -> None:
+    """One adds a twin of each, which joins no batch that is dead, and one cancels the other item: nothing is lost."""
+    s = service(seconds=1.0)
+
+    async def main() -> None:
+        manager = TaskManager(BulkStrategy(dedupe=True))
+        await manager.idle()
+        tasks = [manager.submit(s.insert, item) for item in "abc"]
+
+        def add_and_cancel(task: Any) -> None:
+            tasks.extend(manager.submit(s.insert, item) for item in "abc")
+            tasks[1].cancel()
+
+        tasks[0].add_done_callback(add_and_cancel)
+        await asyncio.sleep(0.5)
+        await manager.stop(timeout=0)
+        await manager.idle()
+        await manager.join()
+        assert [task.cancelled() for task in tasks] == [True] * 3 + [False] * 3
+        assert tasks[5].result() == "c done"
+        await manager.aclose()
+
+    run(main())
+
+
 def test_aclose_cancels_what_gathers(service: Any, again: Any) -> None:
     s = service(bad=[0], seconds=1.0, partial=True)
 

@@ -176,14 +176,46 @@ def test_closing_forgets_what_was() -> None:
     assert (one.last_failure, one.openings, one.snapshot(10.0).calls) == (None, 0, 0)
 
 
-def test_a_failure_whose_class_cannot_be_copied_is_left_out() -> None:
-    class Odd(Exception):
-        def __init__(self, needed: int, too: int) -> None:
-            super().__init__("odd")
+class _Answer(Exception):
+    """As HTTP clients write them: its constructor takes other arguments than it passes on."""
 
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+
+
+class _Wordy(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"failed: {text}")
+
+
+class _Odd(Exception):
+    def __new__(cls, *, needed: int) -> _Odd:
+        return super().__new__(cls)
+
+    def __init__(self, *, needed: int) -> None:
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    ("failure", "shown"),
+    [
+        (_Answer(503, "busy"), "_Answer('503 busy')"),
+        (_Wordy("down"), "_Wordy('failed: down')"),
+        (FileNotFoundError(2, "gone", "x"), "FileNotFoundError(2, 'gone')"),
+        (_Odd(needed=1), "None"),  # cannot be copied
+    ],
+)
+def test_the_last_failure_is_a_copy_without_traceback(failure: Exception, shown: str) -> None:
     one, attempt = breaker(), object()
-    one.end(attempt, one.start(attempt, 0.0), Verdict.FAILURE, 0.0, failure=Odd(1, 2))
-    assert (one.last_failure, one.snapshot(0.0).failures) == (None, 1)
+    try:
+        raise failure
+    except Exception as error:
+        one.end(attempt, one.start(attempt, 0.0), Verdict.FAILURE, 0.0, failure=error)
+    kept = one.last_failure
+    assert (repr(kept), one.snapshot(0.0).failures) == (shown, 1)
+    assert getattr(kept, "__traceback__", None) is None
+    assert getattr(kept, "__dict__", {}) == (failure.__dict__ if kept is not None else {})
 
 
 def test_the_time_told_is_never_a_rounding_error_too_short() -> None:

@@ -63,6 +63,7 @@ def steady(**settings: Any) -> RetryStrategy:
         ({"max_attempts": 4, "backoff": "constant"}, [0, 1, 2, 3]),
         ({"max_attempts": 5, "max_delay_seconds": 2}, [0, 1, 3, 5, 7]),
         ({"max_attempts": 3, "backoff": lambda n: n / 4}, [0, 0.25, 0.75]),
+        ({"max_attempts": 3, "backoff": lambda n: 10 ** (400 * (n - 1)), "max_delay_seconds": 4}, [0, 1, 5]),
         ({"max_attempts": 3, "initial_delay_seconds": 0}, [0, 0, 0]),
         ({"max_attempts": 1}, [0]),
     ],
@@ -253,6 +254,16 @@ def test_refusals_are_retried_only_when_they_say_when(refusals: List[Optional[fl
     assert script.starts == starts
     if not starts:
         assert isinstance(task.exception(), TaskRejected)
+
+
+@pytest.mark.parametrize(("abort_on", "starts"), [((TaskRejected,), []), (lambda error: error.errno == 2, [2.0])])
+def test_refusals_can_be_aborted_by_class(abort_on: Any, starts: List[float]) -> None:
+    """A function of the work's own exceptions is not asked about them."""
+    script = Script("value")
+    task = played(script, RetryStrategy(3, abort_on=abort_on), Refuses(2.0))
+    assert script.starts == starts
+    if not starts:
+        assert history(task).reason == "it is not one to retry"
 
 
 def test_a_refusal_takes_nothing_from_the_budget() -> None:

@@ -69,23 +69,16 @@ class Weights(NamedTuple):
 
         Raises:
             TaskRejected: It is not a finite number of at least 0.
+            CostTooLargeError: It is more than ``most``, so that no batch has room for the item.
         """
         weight = self.read(task, item)
         if weight is None:
-            return 1.0
+            weight = 1.0
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
             raise TaskRejected(f"the weight of {task!r} must be a finite number, 0 or more, got {weight!r}")
-        return float(weight)
-
-    def check(self, task: Task[Any], item: Any) -> None:
-        """Refuse an item that no batch has room for.
-
-        Raises:
-            CostTooLargeError: It weighs more than ``most``.
-        """
-        weight = self.of(task, item)
         if weight > self.most:
             raise CostTooLargeError(f"{task!r} weighs {weight:g}, but max_batch_weight is {self.most:g}")
+        return float(weight)
 
 
 def check_weights(check: Settings, weight: Any, max_batch_weight: Any) -> Optional[Weights]:

@@ -17,6 +17,7 @@ from atm_core import (
     Settings,
     Task,
     TaskManager,
+    TaskRejected,
     hookimpl,
 )
 
@@ -141,7 +142,7 @@ class BulkStrategy(BatchSlots):
         """Refuse an item that no batch has room for."""
         call = batched_call(task)
         if call is not None and self._weights is not None:
-            self._weights.check(task, call[1])
+            self._weights.of(task, call[1])
 
     @hookimpl(tryfirst=True)  # other holders shall see batches, not items
     def atm_hold(self, manager: TaskManager, task: Task[Any]) -> Optional[bool]:
@@ -160,7 +161,11 @@ class BulkStrategy(BatchSlots):
                 twin.tasks.append(task)
                 self._entries[task] = twin
                 return True
-        weight = 0.0 if self._weights is None else self._weights.of(task, item)
+        try:
+            weight = 0.0 if self._weights is None else self._weights.of(task, item)
+        except TaskRejected as error:  # its metadata has changed since it was admitted
+            manager.settle(task, Outcome(None, error))
+            return True
         batch = self._open.get(group)
         if batch is not None and batch.weight + weight > self._most:
             self._close(batch)
@@ -271,12 +276,16 @@ class BulkStrategy(BatchSlots):
         self._close(batch)
         if outcome.failed:
             task.exception()  # its items have it: it need not be reported
-        for left in list(batch.entries):  # it was refused, or cancelled, before it decided on these
-            if outcome.cancelled:
-                for one in list(left.tasks):
-                    one.cancel()
-            else:
-                self.decide(left, Outcome(None, outcome.exception, duration=outcome.duration))
+        left = list(batch.entries)  # it was refused, or cancelled, before it decided on these
+        if not outcome.cancelled:
+            for entry in left:
+                self.decide(entry, Outcome(None, outcome.exception, duration=outcome.duration))
+            return
+        wanting = [one for entry in left for one in entry.tasks]
+        for entry in left:  # all of them before the first callback, which may add a twin
+            self._forget(entry)
+        for one in wanting:
+            one.cancel()
 
     def _drop(self, task: Task[Any], entry: Entry) -> None:
         """A task wants its item no more: with its last task the item goes, with its last item the batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import enum
 import math
@@ -54,10 +55,18 @@ class Rules(NamedTuple):
 
 def _without_frames(error: Optional[BaseException]) -> Optional[BaseException]:
     """A copy without traceback: a breaker is kept for long, and must not keep what the frames of a task refer to."""
-    try:
-        return copy.copy(error)
-    except Exception:
-        return None  # its class cannot be copied
+    if error is None:
+        return None
+    with contextlib.suppress(Exception):
+        made = copy.copy(error)
+        if made.args == error.args:
+            return made
+    # Its constructor takes other arguments than it passes on.
+    with contextlib.suppress(Exception):
+        bare = type(error).__new__(type(error), *error.args)
+        bare.__dict__.update(error.__dict__)
+        return bare
+    return None
 
 
 class Breaker:

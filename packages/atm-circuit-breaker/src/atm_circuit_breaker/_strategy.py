@@ -22,7 +22,7 @@ from typing import (
     Union,
 )
 
-from atm_circuit_breaker._breaker import Breaker, Rules
+from atm_circuit_breaker._breaker import NOTHING, Breaker, Rules
 from atm_circuit_breaker._health import HealthChecks
 from atm_circuit_breaker._judge import Judge
 from atm_circuit_breaker._refusal import about, refusal
@@ -150,8 +150,6 @@ class CircuitBreakerStrategy(Gate):
             if inspect.iscoroutinefunction(self._on_state_change):
                 check.fail("on_state_change", on_state_change, "must be a plain function", wrong_type=True)
             super().__init__(key=key)
-        if not self._rejects:
-            self.refuse_new = None  # type: ignore[assignment, method-assign]  # no question at admission
         counts = window == "count"
         rules = Rules(
             window=lambda: CountWindow(int(window_size)) if counts else TimeWindow(window_size),
@@ -228,11 +226,6 @@ class CircuitBreakerStrategy(Gate):
         if self._health is not None and not self._started:
             await self._health.stop()
 
-    @hookimpl(specname="atm_admit")
-    def refuse_new(self, task: Task[Any], now: float) -> None:
-        """Refuse a new task while no attempt may start."""
-        self.atm_ready_at(task, now)
-
     # First, so that queued tasks fail at once, too, if another gate would let them wait.
     @hookimpl(tryfirst=True)
     def atm_ready_at(self, task: Task[Any], now: float) -> float:
@@ -261,7 +254,8 @@ class CircuitBreakerStrategy(Gate):
         breaker, generation = self._running.pop(task)
         verdict, slow = self._judge.verdict(outcome), self._judge.slow(outcome)
         breaker.end(task, generation, verdict, now, slow, outcome.exception)
-        if self._changes:
+        # A place among the probes that is free again may be taken in another manager.
+        if self._changes or (verdict is NOTHING and breaker.state_at(now) is State.HALF_OPEN):
             self._tell()
 
     # Inside.

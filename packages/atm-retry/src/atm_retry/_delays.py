@@ -94,7 +94,7 @@ class Delays:
             raise TypeError(f"backoff({attempt}) answered {seconds!r}: it must be seconds")
         if not seconds >= 0:
             raise ValueError(f"backoff({attempt}) answered {seconds!r}: it must be 0 or more")
-        return float(seconds)
+        return seconds  # it may be a whole number that no float can hold
 
     def _spread(self, delay: float) -> float:
         if self._jitter == "full":

@@ -52,10 +52,11 @@ class RetryStrategy:
         jitter: ``"full"``, ``"equal"``, ``"decorrelated"``, ``"smooth"``, ``"none"``, or a number from 0 to
             1: plus or minus this part. The third and the fourth grow by themselves and need
             ``backoff="exponential"``.
-        max_elapsed_seconds: No attempt is made that would begin later than this after the beginning of the
-            first one.
+        max_elapsed_seconds: No attempt is made whose delay would end later than this after the beginning of
+            the first one. Other strategies may let it wait longer.
         retry_on: Exception classes (or their dotted names), or a function of the exception.
-        abort_on: Classes or a function as well, for what is not retried though ``retry_on`` says so.
+        abort_on: Classes or a function as well, for what is not retried though ``retry_on`` says so. Classes
+            also stop refusals from coming back.
         retry_on_result: A function of what the work returned: True to try again. The last result stands as it
             is.
         delay_from: A function of the exception that gives the seconds which the server asks for, exactly, or
@@ -101,7 +102,7 @@ class RetryStrategy:
                 "max_elapsed_seconds", max_elapsed_seconds, optional=True
             )
             self._retries = check.failure("retry_on", retry_on)
-            self._aborts = check.failure("abort_on", abort_on)
+            aborts: Any = check.exceptions("abort_on", abort_on, predicate=True)
             self._unwanted = check.callable("retry_on_result", retry_on_result)
             self._told = check.callable("delay_from", delay_from)
             self.max_retry_after_seconds: float = check.duration(
@@ -109,6 +110,9 @@ class RetryStrategy:
             )
             self.budget: Optional[Budget] = _budget(check, budget)
             check.count("seed", seed, least=0, optional=True)
+        # A function is written for what retry_on lets through, and cannot be asked about the refusals of others.
+        self._aborts: Callable[[BaseException], bool] = aborts if callable(aborts) else lambda error: False
+        self._final = _FINAL if callable(aborts) else (*_FINAL, *aborts)
         self._delays = Delays(backoff, initial, most, multiplier, jitter, random.Random(seed).random)
         self._rounds: Dict[Task[Any], Round] = {}  # of the tasks that have failed, until they are settled
         self._retried = self._given_up = 0
@@ -138,7 +142,7 @@ class RetryStrategy:
         if outcome.exception is None and self._unwanted is None and self.budget is None and task not in self._rounds:
             return None
         refused = isinstance(outcome.exception, TaskRejected)
-        wanted = refused or self._wants(outcome)
+        wanted = self._wants(outcome)
         round_ = self._rounds.get(task)
         if self.budget is not None and not refused:
             self.budget.ended(round_ is None or not round_.ran, wanted, now)
@@ -170,9 +174,9 @@ class RetryStrategy:
         error = outcome.exception
         if error is None:
             return self._unwanted is not None and bool(self._unwanted(outcome.value))
-        if not isinstance(error, Exception) or isinstance(error, _FINAL):
+        if not isinstance(error, Exception) or isinstance(error, self._final):
             return False
-        return self._retries(error) and not self._aborts(error)
+        return isinstance(error, TaskRejected) or (self._retries(error) and not self._aborts(error))
 
     def _next(
         self, task: Task[Any], outcome: Outcome, round_: Round, now: float
