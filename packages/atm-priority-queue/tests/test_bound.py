@@ -148,6 +148,70 @@ def test_set_priority_changes_who_goes(start_order: Order) -> None:
     run(main())
 
 
+def test_a_callback_of_a_cancelled_task_finds_its_room_free() -> None:
+    """Whoever replaces a queued task by another one is not refused."""
+
+    async def main() -> None:
+        manager = TaskManager([ConcurrentLimitStrategy(1), PriorityQueueStrategy(max_pending=2)])
+        first, _ = (manager.submit(asyncio.sleep, 0) for _ in range(2))
+        new: List[Task[Any]] = []
+        first.add_done_callback(lambda _: new.append(manager.submit(asyncio.sleep, 0)))
+        first.cancel()
+        assert len(new) == 1
+        async with manager:
+            pass
+
+    run(main())
+
+
+def test_a_callback_of_a_dropped_task_that_adds_another_one_does_not_pass_the_bound() -> None:
+    """It takes the room that was meant for the new task, which is refused."""
+    strategy = PriorityQueueStrategy(max_pending=2, overflow="drop_oldest")
+
+    async def main() -> None:
+        manager = TaskManager([ConcurrentLimitStrategy(1), strategy])
+
+        def add(name: str) -> None:
+            task = manager.add_task(lambda: asyncio.sleep(0), {"name": name})
+            task.add_done_callback(add_again)
+
+        def add_again(task: Task[Any]) -> None:
+            if isinstance(task.exception(), QueueFullError):
+                add(f"{task.metadata['name']} again")
+
+        add("a")
+        add("b")
+        for _ in range(4):
+            with pytest.raises(QueueFullError):
+                add("c")
+            assert strategy.stats()["queued"] == 2
+        async with manager:
+            pass
+
+    run(main())
+
+
+def test_tasks_that_are_added_while_one_is_admitted_count() -> None:
+    """By another plugin, after this strategy has seen that there is room."""
+
+    class AddsAnother:
+        @hookimpl(trylast=True)
+        def atm_admit(self, manager: TaskManager, task: Task[Any]) -> None:
+            if "another" in task.metadata:
+                manager.submit(asyncio.sleep, 0)
+
+    async def main() -> None:
+        strategy = PriorityQueueStrategy(max_pending=1)
+        manager = TaskManager([AddsAnother(), strategy])
+        with pytest.raises(QueueFullError):
+            manager.add_task(lambda: asyncio.sleep(0), {"another": True})
+        assert strategy.stats()["queued"] == 1
+        async with manager:
+            pass
+
+    run(main())
+
+
 class Twice:
     """Every failed attempt is made once more, after a pause."""
 

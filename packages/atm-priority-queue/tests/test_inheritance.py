@@ -10,7 +10,7 @@ from atm_priority_queue import PriorityQueueStrategy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atm_core import ConcurrentLimitStrategy, Task, TaskManager
+from atm_core import ConcurrentLimitStrategy, Task, TaskManager, current_task
 from atm_core.testing import run
 
 NORMAL = 2.0
@@ -185,6 +185,90 @@ def test_the_age_is_inherited_too() -> None:
         return names
 
     assert run(main()) == ["old", "awaited", "high"]
+
+
+def test_a_waiting_task_whose_level_became_nonsense_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    """It changed its metadata by itself: that is logged, and what it awaits keeps its own urgency."""
+
+    async def main() -> List[str]:
+        names: List[str] = []
+
+        async def work(name: str) -> None:
+            names.append(name)
+            await asyncio.sleep(1)
+
+        strategy = PriorityQueueStrategy()
+        async with TaskManager([ConcurrentLimitStrategy(1), strategy]) as manager:
+            low = manager.add_task(lambda: work("low"), {"priority": "low"})
+
+            async def urgent() -> None:
+                task = current_task()
+                assert task is not None
+                task.metadata["priority"] = "nonsense"
+                await low
+
+            manager.add_task(urgent, {"priority": "critical"})
+            manager.submit(work, "normal")
+            await asyncio.sleep(0.5)
+            assert strategy.level_of(low) == 3
+            assert strategy.set_priority(low, "normal")
+            manager.submit(work, "last")
+        return names
+
+    assert run(main()) == ["normal", "low", "last"]
+    assert "must be one of 'critical'" in caplog.text
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "fails", "succeeds"])
+def test_a_settled_task_hands_nothing_on(ends: str, closed: Any) -> None:
+    """Even if an asyncio task that it left behind still waits, as after a cancelled ``asyncio.wait``."""
+    strategy = PriorityQueueStrategy(aging_seconds=None)
+    left: List[Any] = []
+
+    async def main() -> None:
+        async with TaskManager([strategy, closed]) as manager:
+            awaited = manager.add_task(nothing, {"priority": 9, "closed": True})
+
+            async def urgent() -> None:
+                left.append(asyncio.ensure_future(awaited.wait()))
+                await asyncio.wait(left, timeout=2)
+                if ends == "fails":
+                    raise OSError
+
+            waiter = manager.add_task(urgent, {"priority": 1})
+            await asyncio.sleep(1)
+            assert strategy.level_of(awaited) == 1
+            if ends == "cancelled":
+                waiter.cancel()
+            await asyncio.sleep(2)
+            assert waiter.done() and not left[0].done()
+            assert strategy.level_of(awaited) == 9
+            assert strategy.stats()["awaited"] == 0
+            if ends == "fails":
+                waiter.exception()
+            closed.closed = False
+            manager.wake()
+        await left[0]
+
+    run(main())
+    assert not strategy._waits._waits_for
+
+
+def test_many_waits_of_one_task_leave_nothing_on_it(closed: Any) -> None:
+    """A task that awaits others one after the other keeps no trace of those waits."""
+    strategy = PriorityQueueStrategy()
+
+    async def main() -> None:
+        async with TaskManager([strategy, closed]) as manager:
+            task = manager.add_task(nothing, {"closed": True})
+            by = Task(nothing)
+            for _ in range(100):
+                strategy.atm_awaited(task, by)
+                strategy.atm_resumed(task, by)
+            assert by.remove_done_callback(strategy._waits.leave) == 0
+            task.cancel()
+
+    run(main())
 
 
 def test_many_waiters_cost_little(closed: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import pytest
 from atm_weighted_round_robin import WeightedRoundRobinStrategy
 
-from atm_core import SettingError, TaskManager
+from atm_core import SettingError, SettingTypeError, TaskManager
 
 
 def test_all_mistakes_are_told_at_once_with_parameter_and_value() -> None:
@@ -78,3 +78,13 @@ def test_a_wrong_change_is_refused_and_changes_nothing(call: Callable[[Any], Any
     with pytest.raises(SettingError):
         call(strategy)
     assert strategy.snapshot(0.0) == before
+
+
+def test_what_cannot_be_a_name(drive: Callable[..., Any]) -> None:
+    """Named with its value, like every other mistake."""
+    strategy = drive({"a": 1}).strategy
+    changes = (strategy.add, strategy.remove, lambda name: strategy.set_weight(name, 1))
+    for change in changes:
+        with pytest.raises(SettingTypeError, match=r"resource must be hashable, got \['a'\]"):
+            change(["a"])
+    assert list(strategy.snapshot(0.0)) == ["a"]

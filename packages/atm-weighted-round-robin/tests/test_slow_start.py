@@ -52,3 +52,14 @@ def test_failures_cost_weight_and_turns_bring_it_back(drive: Callable[..., Any])
     assert driven.state()["effective_weight"] == low + 1
     driven.picks(9)
     assert driven.state()["effective_weight"] == 9
+
+
+def test_resources_that_come_and_go_while_nothing_runs_leave_nothing_behind(drive: Callable[..., Any]) -> None:
+    """Their slow start waits for the next time that is told, which may be long in coming."""
+    driven = drive({"a": 1}, slow_start_seconds=10)
+    for n in range(100):
+        driven.strategy.add(n, 1)
+        driven.strategy.remove(n)
+        driven.strategy.set_weight("a", 0)
+        driven.strategy.set_weight("a", 1)
+    assert len(driven.strategy._fleet._newcomers) == 1

@@ -30,6 +30,7 @@ class Bound:
         self.dropped = 0
         self._overflow = overflow
         self._queued = Ranked()  # the oldest of the lowest level first
+        self._ended = self._queued.discard  # one object for all
 
     def __len__(self) -> int:
         return len(self._queued)
@@ -41,11 +42,19 @@ class Bound:
 
     def put(self, task: Task[Any], level: float) -> None:
         """A task is queued, or has changed its level there."""
+        if task not in self._queued:
+            # Not by atm_settled, which comes after the callbacks of users: these may want its room.
+            task.add_done_callback(self._ended)
         self._queued.put(task, (-level, task.added_at))
 
     def discard(self, task: Task[Any]) -> None:
         """A task left the queue."""
-        self._queued.discard(task)
+        if self._queued.discard(task):
+            task.remove_done_callback(self._ended)
+
+    def clear(self) -> None:
+        """None of those that are queued counts any more."""
+        self._queued.clear()
 
     def victim(self, level: float) -> Optional[Task[Any]]:
         """Who makes room for a task of this level; None if that one has to go itself."""

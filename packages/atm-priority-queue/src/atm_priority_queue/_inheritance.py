@@ -45,7 +45,13 @@ class Inheritance:
 
     def begin(self, task: Task[Any], by: Task[Any]) -> None:
         """``by`` waits for ``task``."""
-        self._waits_for.setdefault(by, {})[task] = None
+        waits = self._waits_for.get(by)
+        if waits is None:
+            if by.done():  # what it left behind still waits
+                return
+            waits = self._waits_for[by] = {}
+            by.add_done_callback(self.leave)
+        waits[task] = None
         self._update(task, by)
 
     def end(self, task: Task[Any], by: Task[Any]) -> None:
@@ -56,7 +62,13 @@ class Inheritance:
         del waits[task]
         if not waits:
             del self._waits_for[by]
+            by.remove_done_callback(self.leave)
         self._update(task, by)
+
+    def leave(self, by: Task[Any]) -> None:
+        """``by`` is settled: it waits for nothing any more."""
+        for task in self._waits_for.pop(by, ()):
+            self._update(task, by)
 
     def spread(self, task: Task[Any]) -> None:
         """The task's own urgency has changed: tell those for which it waits."""
@@ -71,14 +83,16 @@ class Inheritance:
         todo: Deque[Tuple[Task[Any], Task[Any]]] = deque([(task, by)])
         while todo:
             task, by = todo.popleft()
+            # Asked before anything is changed: it raises if the task's metadata have become nonsense.
+            rank = self.urgency(by) if task in self._waits_for.get(by, ()) else None
             waiters = self._waiters.get(task)
             if waiters is None:
                 waiters = self._waiters[task] = Ranked()
             before = waiters.first_rank()
-            if task in self._waits_for.get(by, ()):
-                waiters.put(by, self.urgency(by))
-            else:
+            if rank is None:
                 waiters.discard(by)
+            else:
+                waiters.put(by, rank)
             after = waiters.first_rank()
             if after is None:
                 del self._waiters[task]

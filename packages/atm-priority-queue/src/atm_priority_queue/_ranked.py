@@ -49,12 +49,19 @@ class Ranked:
         heapq.heappush(self._heap, entry)
         self._sweep()
 
-    def discard(self, task: Task[Any]) -> None:
-        """Take a task out, if it is in."""
+    def discard(self, task: Task[Any]) -> bool:
+        """Take a task out; returns whether it was in."""
         entry = self._entries.pop(task, None)
-        if entry is not None:
-            entry[3] = None
-            self._sweep()
+        if entry is None:
+            return False
+        entry[3] = None
+        self._sweep()
+        return True
+
+    def clear(self) -> None:
+        """Take all out."""
+        self._entries.clear()
+        self._heap.clear()
 
     def first(self) -> Optional[Task[Any]]:
         """The task of the smallest rank; None if there is none."""

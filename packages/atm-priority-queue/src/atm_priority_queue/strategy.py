@@ -89,7 +89,7 @@ class PriorityQueueStrategy(BaseStrategy):
         if not inherit:
             self.atm_awaited = self.atm_resumed = None  # type: ignore[assignment, method-assign]
         if self._bound is None:
-            self.atm_admitted = self.atm_started = self.atm_settled = None  # type: ignore[assignment, method-assign]
+            self.atm_admitted = self.atm_started = None  # type: ignore[assignment, method-assign]
 
     def set_priority(self, task: Task[Any], level: Union[str, float]) -> bool:
         """Give a task another level; it keeps its age, and its place by age inside the level.
@@ -133,12 +133,18 @@ class PriorityQueueStrategy(BaseStrategy):
         return figures
 
     @hookimpl
-    def atm_admit(self, manager: TaskManager, task: Task[Any]) -> None:
-        """Refuse a level that does not exist, and a task for which there is no room."""
-        self._manager = manager
-        self._check_room(task)
+    def atm_manager_started(self, manager: TaskManager) -> None:
+        """These are the tasks that count from now on."""
+        self._serve(manager)
 
     @hookimpl
+    def atm_admit(self, manager: TaskManager, task: Task[Any]) -> None:
+        """Refuse a level that does not exist, and a task for which there is no room."""
+        if self._manager is None or not self._manager.running:
+            self._serve(manager)
+        self._check_room(task)
+
+    @hookimpl(tryfirst=True)  # it may still refuse: before others note the task
     def atm_admitted(self, task: Task[Any]) -> None:
         """Make room."""
         self._make_room(task)
@@ -154,11 +160,6 @@ class PriorityQueueStrategy(BaseStrategy):
     @hookimpl
     def atm_started(self, task: Task[Any]) -> None:
         """It is queued no more."""
-        self._forget(task)
-
-    @hookimpl
-    def atm_settled(self, task: Task[Any]) -> None:
-        """It is queued no more: cancelled or refused before its start."""
         self._forget(task)
 
     @hookimpl
@@ -222,24 +223,33 @@ class PriorityQueueStrategy(BaseStrategy):
         elif self._manager is not None:
             self._manager.reorder(task)
 
+    def _serve(self, manager: TaskManager) -> None:
+        if manager is not self._manager:
+            self._manager = manager
+            if self._bound is not None:
+                self._bound.clear()
+
     def _check_room(self, task: Task[Any]) -> None:
         level, bound = self._own_level(task), self._bound
         if bound is not None and bound.full and bound.victim(level) is None:
-            raise QueueFullError(f"{len(bound)} tasks are queued already (max_pending of the priority queue)")
+            raise _queue_full(bound)
 
     def _make_room(self, task: Task[Any]) -> None:
         bound = self._bound
-        if bound is not None and bound.full:
-            victim = bound.victim(self._own_level(task))
-            if victim is not None:
-                bound.dropped += 1
-                self._forget(victim)
-                if self._manager is None:  # by hand
-                    victim.cancel()
-                else:
-                    self._manager.reject(
-                        victim, QueueFullError(f"a new task took its place ({self.overflow} of the priority queue)")
-                    )
+        if bound is None or not bound.full:
+            return
+        victim = bound.victim(self._own_level(task))
+        if victim is not None:
+            bound.dropped += 1
+            self._forget(victim)
+            if self._manager is None:  # by hand
+                victim.cancel()
+            else:
+                self._manager.reject(
+                    victim, QueueFullError(f"a new task took its place ({self.overflow} of the priority queue)")
+                )
+        if bound.full:  # a hook, or a callback of the victim, has added another one
+            raise _queue_full(bound)
 
     def _forget(self, task: Task[Any]) -> None:
         """A task is queued no more."""
@@ -247,6 +257,10 @@ class PriorityQueueStrategy(BaseStrategy):
             self._bound.discard(task)
         if self._hand_added.pop(task, None) is not None:
             self._hand.discard(task)
+
+
+def _queue_full(bound: Bound) -> QueueFullError:
+    return QueueFullError(f"{len(bound)} tasks are queued already (max_pending of the priority queue)")
 
 
 def _now() -> float:

@@ -118,7 +118,7 @@ class Fleet:
         self._serials = itertools.count()
         self._n_up = 0
         self._returns: List[Tuple[float, int, Resource]] = []  # ends of ejections; of early ends void
-        self._newcomers: List[Resource] = []  # their slow start begins at the next time that is told
+        self._newcomers: Dict[Resource, None] = {}  # their slow start begins at the next time that is told
 
     # Names and weights.
 
@@ -135,6 +135,7 @@ class Fleet:
         """Take a resource out; what runs on it may end there."""
         resource = self.resources[name]
         resource.weight = resource.effective = 0
+        self._newcomers.pop(resource, None)
         self._refresh(resource)
         del self.resources[name]
         self.version += 1
@@ -259,7 +260,7 @@ class Fleet:
 
     def _begins_slowly(self, resource: Resource) -> None:
         """... from the next time on that is told."""
-        self._newcomers.append(resource)
+        self._newcomers[resource] = None
         self.changes_at = -math.inf
 
     def _start_slowly(self, resource: Resource, at: float) -> None:

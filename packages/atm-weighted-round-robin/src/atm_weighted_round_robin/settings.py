@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping
 
 from atm_core import Settings
 
-__all__ = ["check_known", "check_resources", "check_weight"]
+__all__ = ["check_known", "check_new", "check_resources", "check_weight"]
 
 _MOST = 1e6  # the least is its inverse
 
@@ -29,5 +29,20 @@ def check_weight(check: Settings, parameter: str, weight: Any) -> Any:
 
 def check_known(check: Settings, resource: Any, resources: Mapping[Any, Any]) -> None:
     """The name of a resource."""
-    if resource not in resources:
+    if _check_hashable(check, resource) and resource not in resources:
         check.fail("resource", resource, "must be the name of a resource")
+
+
+def check_new(check: Settings, resource: Any, resources: Mapping[Any, Any]) -> None:
+    """A name that no resource has."""
+    if _check_hashable(check, resource) and resource in resources:
+        check.fail("resource", resource, "must be new: use set_weight")
+
+
+def _check_hashable(check: Settings, resource: Any) -> bool:
+    try:
+        hash(resource)
+    except TypeError:
+        check.fail("resource", resource, "must be hashable", wrong_type=True)
+        return False
+    return True

@@ -24,7 +24,7 @@ from atm_core.strategy import Key
 from atm_weighted_round_robin.fleet import Fleet, Resource
 from atm_weighted_round_robin.health_checks import HealthChecks, loop_time
 from atm_weighted_round_robin.rotations import ROTATIONS, Rounds
-from atm_weighted_round_robin.settings import check_known, check_resources, check_weight
+from atm_weighted_round_robin.settings import check_known, check_new, check_resources, check_weight
 from atm_weighted_round_robin.slots import ResourceSlots
 
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ class WeightedRoundRobinStrategy(ResourceSlots):
         """
         with Settings("WeightedRoundRobinStrategy.add") as check:
             weight = check_weight(check, "weight", weight)
-            if resource in self._fleet.resources:
-                check.fail("resource", resource, "must be new: use set_weight")
+            check_new(check, resource, self._fleet.resources)
         self._fleet.add(resource, weight)
         if self._checks is not None:
             self._checks.watch(resource)
