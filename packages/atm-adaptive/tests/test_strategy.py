@@ -102,6 +102,25 @@ def test_a_drop_function_that_raises_costs_no_slot(caplog: Any) -> None:
     assert len(caplog.records) == 6
 
 
+@pytest.mark.parametrize("call", range(12))
+def test_a_key_function_that_raises_costs_no_slot(call: int) -> None:
+    """Whenever it does: that task fails, and the others run."""
+    calls = iter(range(1000))
+
+    def key(task: Any) -> str:
+        if next(calls) == call:
+            raise LookupError
+        return "a"
+
+    async def main() -> None:
+        strategy = bare(initial_limit=1, max_limit=1, key=key)
+        await all_of(strategy, [lambda: asyncio.sleep(0.1)] * 3)
+        assert strategy.stats()["running"] == strategy._in_flight == 0
+        assert not (strategy._held_by or strategy._controls._busy)
+
+    run(main())
+
+
 @pytest.mark.parametrize("error", [ConnectionError(), TaskRejected("no"), asyncio.CancelledError()])
 def test_what_fails_is_no_sample(error: BaseException) -> None:
     """A service that refuses at once looks quick: the limit must not rise for that."""

@@ -198,3 +198,25 @@ def test_a_window_of_a_day(start_times: Callable[..., List[float]]) -> None:
     """A limit per day takes no longer to test than one per second."""
     times = start_times([0.0] * 30, max_requests=10, window_seconds=86400.0)
     assert times == [0.0] * 10 + [86400.0] * 10 + [172800.0] * 10
+
+
+@pytest.mark.parametrize("algorithm", ["log", "counter", "gcra"])
+def test_one_loop_after_another(algorithm: str) -> None:
+    """What started by one loop's clock holds nobody up by another's that shows less; by the same clock it counts."""
+    strategy = SlidingWindowStrategy(2, 10.0, algorithm=algorithm)
+
+    async def main(pause: float) -> List[float]:
+        loop = asyncio.get_running_loop()
+
+        async def work() -> float:
+            return loop.time()
+
+        await asyncio.sleep(pause)
+        for _ in range(2):  # the second time, the two of the first still count
+            async with TaskManager(strategy) as manager:
+                tasks = [manager.submit(work) for _ in range(2)]
+        return [await task for task in tasks]
+
+    late = run(main(1000.0))
+    assert min(late) > 1000.0
+    assert run(main(0.0)) == [at - 1000.0 for at in late]

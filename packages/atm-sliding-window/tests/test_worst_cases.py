@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -171,6 +172,40 @@ def test_a_start_exactly_one_window_later_is_outside() -> None:
     assert driver.ask() == 3.0
 
 
+@pytest.mark.parametrize("now", [0.0, 0.1, 12346.7, 1.7e9])
+@pytest.mark.parametrize(("n", "window", "burst"), [(3, 1.0, 3), (2, 0.1, 2), (7, 0.3, 4), (30, 60.0, 50), (1, 0.7, 9)])
+def test_a_whole_burst_starts_at_once(n: int, window: float, burst: int, now: float) -> None:
+    """Whatever the interval is as a float: so many at the same instant, and ``remaining`` counts down one by one."""
+    driver = Driver(SlidingWindowStrategy(n, window, algorithm="gcra", burst=burst), now)
+    for left in reversed(range(burst)):
+        assert driver.ask() <= now
+        driver.begin()
+        assert driver.strategy.remaining(None, now) == left
+    assert driver.ask() == pytest.approx(now + window / n)
+
+
+def test_a_window_with_fractions_of_cost_holds_less_than_a_burst_more() -> None:
+    """By the smallest cost: here by 0.5, which is 0.5 more than with whole costs."""
+    driver = Driver(SlidingWindowStrategy(4, 1.0, algorithm="gcra", burst=2, cost="cost"), 0.0)
+    for _ in range(40):
+        driver.now = max(driver.now, driver.ask(0.5))
+        if not driver.unbegun:
+            driver.ask(0.5)
+        driver.begin()
+    assert most_in_any_window(driver.begun, 1.0) == 5.5
+
+
+@pytest.mark.parametrize("n", [sys.maxsize, 10**400], ids=["maxsize", "beyond floats"])
+@pytest.mark.parametrize("algorithm", ["log", "counter", "gcra"])
+def test_a_limit_that_is_none(algorithm: str, n: int) -> None:
+    """As many as anyone can count: nothing waits, and nothing overflows."""
+    driver = Driver(SlidingWindowStrategy(n, 1.0, algorithm=algorithm), 0.5)
+    for _ in range(3):
+        assert driver.ask() <= 0.5
+        driver.begin()
+    assert driver.strategy.remaining(None, 0.5) == n - 3
+
+
 def test_starts_that_have_not_begun_count() -> None:
     """Decided in one turn, begun a later one: their places are taken at once, their time is that of the first step."""
     driver = Driver(SlidingWindowStrategy(2, 1.0), 0.0)
@@ -202,6 +237,42 @@ def test_a_log_with_costs_of_one_is_the_plain_log(gaps: List[float]) -> None:
         plain.begin()
         weighted.begin()
         assert plain.strategy.remaining(None, plain.now) == weighted.strategy.remaining(None, plain.now)
+
+
+@pytest.mark.parametrize("algorithm", ["log", "counter", "gcra"])
+def test_costs_of_next_to_nothing_are_given_back(algorithm: str) -> None:
+    """Also where the rest of a sum is no more than rounding: each has its first step, or none, and is counted."""
+    driver = Driver(SlidingWindowStrategy(1, 1.0, algorithm=algorithm, cost="cost"), 0.0)
+    for _ in range(3):
+        assert driver.ask(1e-10) == 0.0
+    driver.begin()
+    driver.cancel()
+    driver.begin()
+    assert driver.strategy.remaining(None, 0.0) < 1
+    assert not driver.strategy._reserved
+
+
+@pytest.mark.parametrize("algorithm", ["log", "counter", "gcra"])
+def test_whole_costs_as_floats_are_whole(algorithm: str) -> None:
+    """As JSON may have them: the same times as with integers, to the digit."""
+    whole, floats = [Driver(SlidingWindowStrategy(7, 0.1, algorithm=algorithm, cost="cost"), 12346.7) for _ in range(2)]
+    for n in range(200):
+        asked = [driver.ask(kind(1 + n % 3)) for driver, kind in ((whole, int), (floats, float))]
+        assert asked[0] == asked[1]
+        whole.now = floats.now = max(whole.now, asked[0])
+        whole.begin()
+        floats.begin()
+
+
+def test_a_counter_lets_fractions_of_cost_add_up() -> None:
+    """0.2 + 0.4 is a little more than 0.6, and 0.4 fits all the same: nobody waits a window for a rounded sum."""
+    driver = Driver(SlidingWindowStrategy(1, 1.0, algorithm="counter", cost="cost"), 0.0)
+    for _ in range(2):
+        for cost in (0.2, 0.4, 0.4):
+            assert driver.ask(cost) == driver.now
+            driver.begin()
+        assert driver.ask(0.1) > driver.now
+        driver.now += 2.0
 
 
 def test_fractions_of_cost_add_up() -> None:

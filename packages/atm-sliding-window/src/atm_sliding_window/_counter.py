@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Dict, Hashable, Tuple
 
+from atm_sliding_window._numbers import ROUNDING
+
 __all__ = ["Counter"]
 
 
@@ -35,7 +37,7 @@ class Counter:
         n = self._number(now)
         previous, current = self._counts(key, n)
         room = self._most - current - reserved - cost
-        if room >= 0:
+        if room >= -ROUNDING:
             return self._left_at(n, previous, previous - room)
         # Not before the next window, for which this one is the previous.
         current += reserved
@@ -70,9 +72,9 @@ class Counter:
     def _left_at(self, n: int, previous: float, many: float) -> float:
         """From when on in window ``n`` so many of the previous window's starts have left."""
         first = n * self._window
-        many = math.ceil(many)
-        # The first has left with the beginning of the window: a start exactly one window ago is outside.
-        return first if many <= 1 else first + self._window * ((many - 1) / previous)
+        if many <= 1 + ROUNDING:  # it has left with the beginning of the window: one exactly a window ago is outside
+            return first
+        return first + self._window * ((math.ceil(many - ROUNDING) - 1) / previous)
 
     def _counts(self, key: Hashable, n: int) -> Tuple[float, float]:
         if n == self._n:

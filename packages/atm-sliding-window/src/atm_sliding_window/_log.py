@@ -38,7 +38,7 @@ class Log:
         """When so much as ``cost`` may start: when enough of those in the window have left it."""
         starts = self._recent.get(key)
         if starts is None:
-            if cost + reserved <= self._most + ROUNDING:
+            if cost + reserved - ROUNDING <= self._most:
                 return now
         else:
             n = starts.to_leave(cost + reserved - self._most)

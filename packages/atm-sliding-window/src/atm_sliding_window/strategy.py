@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Hashable, Optional, Tuple, Union
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Optional, Tuple, Union
 
 from atm_core import Gate, Settings, hookimpl
 from atm_core.strategy import Cost, Key
 from atm_sliding_window._counter import Counter
 from atm_sliding_window._gcra import Gcra
 from atm_sliding_window._log import Log
-from atm_sliding_window._numbers import ROUNDING
 
 if TYPE_CHECKING:
     from atm_core import Task
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SlidingWindowStrategy"]
 
 _ALGORITHMS = ("log", "counter", "gcra")
+_NOTHING = (0, 0)
 
 
 class SlidingWindowStrategy(Gate):
@@ -29,12 +31,13 @@ class SlidingWindowStrategy(Gate):
     algorithm    most in any window                  memory a key
     ===========  ==================================  ===============================================
     ``log``      ``max_requests``, to the digit      8 bytes a start in the window, 16 with ``cost``
-    ``gcra``     ``max_requests + burst - 1``        one float
+    ``gcra``     ``max_requests + burst - 1``        one number
     ``counter``  ``2 * max_requests``                two counts
     ===========  ==================================  ===============================================
 
-    In the long run each lets ``max_requests`` start per window. O(1) a start; ``log`` with ``cost`` O(log n). What is
-    kept of a key is dropped when it has left the window.
+    With fractions of cost ``gcra`` may come closer to ``max_requests + burst``, and stays below it. In the long run
+    each lets ``max_requests`` start per window. O(1) a start; ``log`` with ``cost`` O(log n). What is kept of a key is
+    dropped when it has left the window.
 
     Args:
         max_requests: How many; with ``cost`` the sum of the costs. At least 1.
@@ -68,17 +71,13 @@ class SlidingWindowStrategy(Gate):
             if burst is not None and algorithm != "gcra":
                 check.fail("burst", burst, "is for algorithm 'gcra' only: leave it out")
             super().__init__(key=key, cost=cost)
-        self._window: Union[Log, Counter, Gcra]
         if algorithm == "gcra":
             self.burst = self.burst or max_requests
-            self._window = Gcra(self.max_requests, self.window_seconds, self.burst)
-        elif algorithm == "counter":
-            self._window = Counter(self.max_requests, self.window_seconds)
-        else:
-            self._window = Log(self.max_requests, self.window_seconds, weighted=cost is not None)
+        self._window = self._empty()
+        self._clock: Callable[[], float] = lambda: -math.inf  # of the loop it has worked in
         # Started, the first step still to come: they have their place, but no time yet.
         self._unbegun: Dict[Task[Any], Tuple[Hashable, float]] = {}
-        self._reserved: Dict[Hashable, float] = {}  # what those take, by key
+        self._reserved: Dict[Hashable, Tuple[int, float]] = {}  # how many those are, and what they take, by key
 
     def capacity(self, key: Hashable) -> float:
         """A whole window, or a whole burst."""
@@ -86,7 +85,7 @@ class SlidingWindowStrategy(Gate):
 
     def remaining(self, key: Hashable, now: float) -> float:
         """How much more may start now."""
-        return max(0, self._window.remaining(key, self._reserved.get(key, 0), now))
+        return max(0, self._window.remaining(key, self._reserved.get(key, _NOTHING)[1], now))
 
     def explain(self, task: Task[Any], now: float) -> str:
         return f"{self.max_requests} starts in any {self.window_seconds:g} s are used up"
@@ -100,17 +99,25 @@ class SlidingWindowStrategy(Gate):
         return {**figures, "keys": len(self._window)}
 
     @hookimpl
+    def atm_manager_started(self) -> None:
+        """Forget starts that lie ahead of the loop's clock: they are by another loop's, which showed something else."""
+        before, self._clock = self._clock(), asyncio.get_running_loop().time
+        if self._clock() < before:
+            self._window = self._empty()
+
+    @hookimpl
     def atm_ready_at(self, task: Task[Any], now: float) -> float:
         """At once while the window has room, otherwise when enough has left it."""
         key = self.key_of(task)
-        return self._window.ready_at(key, self.cost_of(task), self._reserved.get(key, 0), now)
+        return self._window.ready_at(key, self.cost_of(task), self._reserved.get(key, _NOTHING)[1], now)
 
     @hookimpl
     def atm_started(self, task: Task[Any]) -> None:
         """It takes its place, but counts only with its first step."""
         key, cost = self.key_of(task), self.cost_of(task)
         self._unbegun[task] = (key, cost)
-        self._reserved[key] = self._reserved.get(key, 0) + cost
+        many, reserved = self._reserved.get(key, _NOTHING)
+        self._reserved[key] = many + 1, reserved + cost
 
     @hookimpl
     def atm_began(self, task: Task[Any], now: float) -> None:
@@ -124,12 +131,19 @@ class SlidingWindowStrategy(Gate):
         if task in self._unbegun:
             self._place_of(task)
 
+    def _empty(self) -> Union[Log, Counter, Gcra]:
+        if self.burst is not None:
+            return Gcra(self.max_requests, self.window_seconds, self.burst)
+        if self.algorithm == "counter":
+            return Counter(self.max_requests, self.window_seconds)
+        return Log(self.max_requests, self.window_seconds, weighted=self._cost is not None)
+
     def _place_of(self, task: Task[Any]) -> Tuple[Hashable, float]:
         """Give up what is reserved for a task."""
         key, cost = self._unbegun.pop(task)
-        left = self._reserved[key] - cost
-        if left > ROUNDING:  # sums of fractions need not come out at 0
-            self._reserved[key] = left
-        else:
+        many, reserved = self._reserved[key]
+        if many > 1:
+            self._reserved[key] = many - 1, reserved - cost
+        else:  # sums of fractions need not come out at 0
             del self._reserved[key]
         return key, cost
