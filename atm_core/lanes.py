@@ -172,6 +172,7 @@ class OneLane(Board):
                             self.wake_at = self._must_wait(task, now, gate, at)[1]
                         return None
             except RAISED as error:
+                self.parked = False  # perhaps it was said already that this task has to wait
                 take()
                 return self._refused(task, error, gates.index(ready_at))
             take()

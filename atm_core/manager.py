@@ -420,6 +420,8 @@ class TaskManager:
         It is admitted, and passes the gates, like any other. ``atm_again`` is not asked about it, but about the tasks
         that it stands for, when these are settled.
         """
+        if self._closed and not self._life.runs:
+            raise ManagerClosedError(f"{self!r} is closed and takes no more tasks")
         task = Task(work, metadata)
         self._scheduler.inner.add(task)
         try:

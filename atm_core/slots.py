@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Awaitable, Deque, Dict, Hashable, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Deque, Dict, Generator, Hashable, List, Optional, Set, Tuple
 
 from atm_core.hookspecs import hookimpl
 from atm_core.strategy import Cost, Gate, Key
@@ -39,7 +39,8 @@ class SlotGate(Gate):
         self._pools: Dict[Hashable, _Pool] = {}  # of the keys in use; dropped when the last slot comes back
         self._held: Dict[Task[Any], Tuple[_Pool, float]] = {}
         self._lent: Dict[Task[Any], _Loan] = {}
-        self._waited_for: Dict[Task[Any], Set[_Loan]] = {}
+        # In the order of waiting, which is the same at every gate.
+        self._waited_for: Dict[Task[Any], Dict[_Loan, None]] = {}
 
     def limit_of(self, key: Hashable) -> float:
         """How much may run at once under ``key``. When it rises, call :meth:`grant` and ``manager.wake()``."""
@@ -122,8 +123,8 @@ class SlotGate(Gate):
 
     @hookimpl
     def atm_awaited(self, task: Task[Any], by: Task[Any]) -> None:
-        """Lend the slots of ``by`` if what it waits for is still queued."""
-        if task.state is not TaskState.PENDING:
+        """Lend the slots of ``by`` if what it waits for is still queued, or itself waits and lends."""
+        if task.state is not TaskState.PENDING and task not in self._lent:
             return
         loan = self._lent.get(by)
         if loan is None:
@@ -134,7 +135,7 @@ class SlotGate(Gate):
         else:
             loan.stop_returning()  # it was about to come back, but another part of the task waits again
         loan.waits.add(task)
-        self._waited_for.setdefault(task, set()).add(loan)
+        self._waited_for.setdefault(task, {})[loan] = None
 
     @hookimpl
     def atm_resumed(self, task: Task[Any], by: Task[Any], cancelled: bool) -> Optional[Awaitable[None]]:
@@ -146,10 +147,19 @@ class SlotGate(Gate):
         self.__forget(task, loan)
         if loan.waits:
             return None
-        if cancelled or loan.pool.used + loan.cost <= self.limit_of(loan.pool.key):
+        if cancelled:
             self._take_back(loan)
             return None
-        return self.__returned(loan)
+        # It queues here and now, at all gates: who came first is then the first everywhere, so no two of them ever hold
+        # what the other one waits for.
+        if loan not in loan.pool.returning:
+            loan.pool.returning.append(loan)
+        self.grant(loan.pool.key)
+        if by not in self._lent:
+            return None
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loan.slots.append(slot)
+        return _Return(self, loan, slot)
 
     def _take_back(self, loan: _Loan) -> None:
         loan.pool.take(loan.cost)
@@ -167,20 +177,31 @@ class SlotGate(Gate):
     def __forget(self, task: Task[Any], loan: _Loan) -> None:
         loans = self._waited_for.get(task)
         if loans is not None:
-            loans.discard(loan)
+            loans.pop(loan, None)
             if not loans:
                 del self._waited_for[task]
 
-    async def __returned(self, loan: _Loan) -> None:
-        loan.slot = asyncio.get_running_loop().create_future()
-        if loan not in loan.pool.returning:
-            loan.pool.returning.append(loan)
+
+class _Return:
+    """Awaits the slots that a loan is to get back; closed instead, it takes them at once."""
+
+    __slots__ = ("_gate", "_loan", "_slot")
+
+    def __init__(self, gate: SlotGate, loan: _Loan, slot: asyncio.Future[None]) -> None:
+        self._gate = gate
+        self._loan = loan
+        self._slot = slot
+
+    def __await__(self) -> Generator[Any, Any, None]:
         try:
-            await loan.slot
+            yield from self._slot
         except asyncio.CancelledError:
-            if self._lent.get(loan.by) is loan and not loan.waits:
-                self._take_back(loan)
+            self.close()
             raise
+
+    def close(self) -> None:
+        if self._gate._lent.get(self._loan.by) is self._loan and not self._loan.waits:
+            self._gate._take_back(self._loan)
 
 
 class _Pool:
@@ -208,20 +229,21 @@ class _Pool:
 class _Loan:
     """The slots of a task that waits for others."""
 
-    __slots__ = ("by", "cost", "pool", "slot", "waits")
+    __slots__ = ("by", "cost", "pool", "slots", "waits")
 
     def __init__(self, by: Task[Any], pool: _Pool, cost: float) -> None:
         self.by = by
         self.pool = pool
         self.cost = cost
         self.waits: Set[Task[Any]] = set()
-        self.slot: Optional[asyncio.Future[None]] = None
+        self.slots: List[asyncio.Future[None]] = []  # of the parts of the task that want to go on
         pool.lent += 1
 
     def stop_returning(self) -> None:
         """Whoever waits for these slots need not any more."""
         if self in self.pool.returning:
             self.pool.returning.remove(self)
-        if self.slot is not None and not self.slot.done():
-            self.slot.set_result(None)
-        self.slot = None
+        for slot in self.slots:
+            if not slot.done():
+                slot.set_result(None)
+        self.slots.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pkgutil
 import re
 import string
@@ -30,14 +31,15 @@ def create(name: str, directory: Union[str, os.PathLike[str]] = ".") -> Path:
     """Write the package; nothing that exists is changed.
 
     Args:
-        name: Of the distribution: ``atm-something``, or ``something``; lower-case words with hyphens.
+        name: Of the distribution: ``atm-something``, or ``something``; lower-case words with hyphens, of letters and
+            digits, the first one of which is a letter.
         directory: Where its own directory is to stand.
 
     Returns:
         The new directory.
 
     Raises:
-        SettingError: The name cannot be one, or belongs to an installed strategy.
+        SettingError: The name cannot be one, or belongs to an installed strategy or module.
         FileExistsError: The directory is there already.
     """
     words = _words(name)
@@ -55,13 +57,23 @@ def create(name: str, directory: Union[str, os.PathLike[str]] = ".") -> Path:
 
 def _words(name: str) -> Dict[str, str]:
     """What stands for ``$distribution``, ``$module``, ``$name`` and ``$strategy``."""
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name == "atm":
+    own = re.fullmatch(r"(?:atm-|(?!atm-))([a-z][a-z0-9]*(?:-[a-z0-9]+)*)", name) if isinstance(name, str) else None
+    if own is None or name == "atm":
         raise SettingError(
-            f"name must be lower-case words with hyphens, such as atm-something, got {name!r}", "name", name
+            "name must be lower-case words with hyphens, the first one with a letter at its start, "
+            f"such as atm-something, got {name!r}",
+            "name",
+            name,
         )
-    distribution = name if name.startswith("atm-") else f"atm-{name}"
-    module = distribution.replace("-", "_")
-    strategy = module[len("atm_") :]
+    strategy = own.group(1).replace("-", "_")
+    distribution, module = f"atm-{own.group(1)}", f"atm_{strategy}"
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.origin is not None:  # without an origin it is any directory of that name
+        raise SettingError(
+            f"name must be a new one, but there is a module {module} at {spec.origin}, got {name!r}", "name", name
+        )
+    if strategy == "conformance":
+        raise SettingError(f"name must not be that of the kit's test module, got {name!r}", "name", name)
     for one in installed_strategies():
         if one.name == strategy:
             owner = f"{one.distribution} {one.version}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Generator, List, Optional, Set
 from atm_core.compat import RAISED
 from atm_core.errors import WaitCycleError
 from atm_core.lanes import hook_error
+from atm_core.task import PENDING, RUNNING
 
 if TYPE_CHECKING:
     from atm_core.scheduler import Scheduler
@@ -27,7 +28,9 @@ class Waits:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._waits_for: Dict[Task[Any], Dict[Task[Any], int]] = {}
-        self._waited_by: Dict[Task[Any], Set[Task[Any]]] = {}
+        self._waited_by: Dict[Task[Any], Dict[Task[Any], None]] = {}  # a set that keeps its order
+        # For each task, those of its waits that were announced when nothing went on there: queued, or waiting likewise.
+        self._idle: Dict[Task[Any], Set[Task[Any]]] = {}
 
     def wait(self, task: Task[Any], by: Task[Any]) -> Generator[Any, Any, None]:
         """Wait inside ``by``, which runs, until ``task`` is settled."""
@@ -38,15 +41,21 @@ class Waits:
         tasks = self._waits_for.setdefault(by, {})
         tasks[task] = tasks.get(task, 0) + 1
         if tasks[task] == 1:
-            self._waited_by.setdefault(task, set()).add(by)
-            self._announce(task, by)
+            self._waited_by.setdefault(task, {})[by] = None
+            self._tell(task, by)
         try:
             yield from task._future_settled()
         except BaseException:
             self._end(task, by, tasks, cancelled=True)
             raise
-        for awaitable in self._end(task, by, tasks, cancelled=False):
-            yield from awaitable.__await__()
+        left = self._end(task, by, tasks, cancelled=False)
+        try:
+            while left:
+                yield from left.pop(0).__await__()
+        finally:
+            for awaitable in left:  # it is being cancelled
+                if hasattr(awaitable, "close"):
+                    awaitable.close()
 
     def requeued(self, task: Task[Any]) -> None:
         """A task for which others wait is pending again; what its last attempt left waiting is none of the next."""
@@ -54,11 +63,29 @@ class Waits:
             self._waits_for[task][one] = 1
             self._end(one, task, self._waits_for[task], cancelled=True)
         for by in list(self._waited_by.get(task, ())):
-            self._announce(task, by)
+            self._tell(task, by)
 
     def waiting(self, by: Task[Any]) -> List[Task[Any]]:
         """What a running task waits for."""
         return list(self._waits_for.get(by, ()))
+
+    def _tell(self, task: Task[Any], by: Task[Any]) -> None:
+        """Announce a wait; if nothing goes on there, nothing goes on in ``by``, for which others may wait."""
+        todo = [(task, by)]
+        while todo:
+            task, by = todo.pop()
+            if by._state is not RUNNING:  # its attempt is over, but a part of it still waits
+                continue
+            self._announce(task, by)
+            if task._state is PENDING or self._stands_still(task):
+                stood_still = self._stands_still(by)
+                self._idle.setdefault(by, set()).add(task)
+                if not stood_still:
+                    further = self._waited_by.get(by, ())
+                    todo.extend((by, one) for one in further if by not in self._idle.get(one, ()))
+
+    def _stands_still(self, task: Task[Any]) -> bool:
+        return task in self._idle and not all(one.done() for one in self._idle[task])
 
     def _announce(self, task: Task[Any], by: Task[Any]) -> None:
         calls = self._scheduler.calls_of(by)
@@ -79,9 +106,13 @@ class Waits:
         del tasks[task]
         if not tasks:
             del self._waits_for[by]
-        self._waited_by[task].discard(by)
+        del self._waited_by[task][by]
         if not self._waited_by[task]:
             del self._waited_by[task]
+        if by in self._idle:
+            self._idle[by].discard(task)
+            if not self._idle[by]:
+                del self._idle[by]
         calls = self._scheduler.calls_of(by)
         found: List[Any] = []
         for position, resumed in enumerate(calls.resumed):

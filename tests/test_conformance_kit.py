@@ -286,6 +286,56 @@ class Polls(Limit):
             await asyncio.sleep(0.0001)
 
 
+class PollsForOneItLost(Queue):
+    """Forgets the third task, and asks for it every microsecond."""
+
+    count = 0
+
+    def get_next_task(self) -> Any:
+        self.count += bool(self.tasks)
+        if self.count == 3:
+            self.count += 1
+            self.tasks.popleft()
+        return super().get_next_task()
+
+    async def get_sleep_interval(self) -> float:
+        return 1e-6
+
+
+class PollsForOneItLostNowAndThen(PollsForOneItLost):
+    """The same, ten times a second: too slow for a busy loop, too fast for a day of patience."""
+
+    async def get_sleep_interval(self) -> float:
+        return 0.1
+
+
+class WillNotEnd(Limit):
+    """Its background task goes on when it is cancelled."""
+
+    @hookimpl
+    def atm_manager_started(self) -> Any:
+        self.sampler = asyncio.ensure_future(self.sample())
+
+    @hookimpl
+    def atm_manager_stopped(self) -> Any:
+        self.sampler.cancel()
+
+    async def sample(self) -> None:
+        while True:
+            try:
+                await asyncio.sleep(10.0)
+            except asyncio.CancelledError:
+                pass
+
+
+class NeverGivesUp:
+    """Runs what fails again at once, for ever."""
+
+    @hookimpl
+    def atm_again(self, task: Any, outcome: Any, now: float) -> Any:
+        return now if outcome.failed else None
+
+
 class Loses:
     """Keeps the third task for ever."""
 
@@ -554,6 +604,19 @@ class KeepsKeys(Limit):
         self.counts[self.key(task)] = self.counts.get(self.key(task), 0) + 1
 
 
+class KeepsIds(Limit):
+    """Counts by the id() of the task, and never drops one."""
+
+    def __init__(self, most: int = 2) -> None:
+        super().__init__(most)
+        self.counts: Dict[int, int] = {}
+
+    @hookimpl
+    def atm_started(self, task: Any, now: float) -> Any:
+        super().atm_started(task, now)
+        self.counts[id(task)] = self.counts.get(id(task), 0) + 1
+
+
 class NeverStarts:
     """Lets nothing start."""
 
@@ -607,8 +670,12 @@ BROKEN: List[Tuple[str, Any, str]] = [
     ("test_its_kind_agrees_with_its_hooks", kit(Limit, "gates"), "none of gate, order"),
     ("test_asking_when_changes_nothing", kit(ReservesWhenAsked), "asked more often"),
     ("test_waiting_is_no_busy_loop", kit(Spins), "busy loop"),
-    ("test_waiting_is_no_busy_loop", kit(Polls), "busy loop"),
+    ("test_waiting_is_no_busy_loop", kit(Polls), "Say when one may start.* Now .* Polls.poll"),
     ("test_every_task_is_settled_once", kit(Loses, "holds"), "still not settled"),
+    ("test_every_task_is_settled_once", kit(PollsForOneItLost, "holds"), "busy loop"),
+    ("test_every_task_is_settled_once", kit(PollsForOneItLostNowAndThen, "holds"), "nothing happened .* lose none"),
+    ("test_every_task_is_settled_once", kit(NeverGivesUp, "again", patience_seconds=600.0), "not settled|no end"),
+    ("test_idle_keys_do_not_stay", kit(NeverGivesUp, "again"), "no end after .* again for ever"),
     ("test_every_task_is_settled_once", kit(RunsTwice, "none"), "ran 2 times, where 1"),
     ("test_every_task_is_settled_once", kit(Once, "none"), "ran 2 times, where 1"),
     ("test_every_task_is_settled_once", kit(Invents, "holds"), "not its own|never ran|its work raised"),
@@ -644,10 +711,16 @@ BROKEN: List[Tuple[str, Any, str]] = [
     ("test_two_managers_share_nothing", kit(Shares), "beside another manager"),
     ("test_a_stopped_manager_starts_again", kit(StopsForGood), "still not settled"),
     ("test_a_stopped_manager_starts_again", kit(RunsOn), "run on while the manager is stopped"),
+    ("test_a_stopped_manager_starts_again", kit(WillNotEnd), r"end what is cancelled\. Now .* WillNotEnd\.sample"),
     ("test_settled_tasks_can_be_collected", kit(KeepsTasks), "settled tasks are kept: .*, by list"),
     ("test_idle_keys_do_not_stay", kit(KeepsKeys), "keys it holds more"),
     ("test_idle_keys_do_not_stay", kit(KeepsTasks), "tasks it holds more"),
+    ("test_idle_keys_do_not_stay", kit(KeepsIds), "tasks it holds more"),
+    ("test_idle_keys_do_not_stay", kit(PollsForOneItLost, "holds"), "busy loop"),
+    ("test_settled_tasks_can_be_collected", kit(PollsForOneItLost, "holds"), "busy loop"),
     ("test_what_its_hooks_cost", kit(NeverStarts), "can never come"),
+    ("test_what_its_hooks_cost", kit(PollsForOneItLost, "holds"), "busy loop"),
+    ("test_what_its_hooks_cost", kit(PollsForOneItLostNowAndThen, "holds"), "nothing happened"),
     ("test_what_its_hooks_cost", kit(Raises), "logged .* errors, the first of them: atm_finished .*KeyError"),
 ]
 

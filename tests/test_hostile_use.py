@@ -10,6 +10,7 @@ import gc
 import math
 import sys
 import threading
+import warnings
 
 import pytest
 
@@ -737,3 +738,239 @@ def test_a_task_of_another_manager_cannot_be_rejected():
             assert await queued == "result"
 
     run(main())
+
+
+def test_a_closed_manager_takes_no_inner_work():
+    async def main():
+        manager = TaskManager()
+        await manager.idle()
+        await manager.aclose()
+        with pytest.raises(RuntimeError):
+            manager.add_inner(lambda: asyncio.sleep(0))
+
+    run(main())
+
+
+@pytest.mark.parametrize("seconds", [(9, 5), (5, 9)])
+def test_two_limits_and_room_that_comes_before_it_is_waited_for(seconds):
+    """What was lent comes back, though the first limit had no room when the second one had none either."""
+
+    async def main():
+        one, two = ConcurrentLimitStrategy(1, key="a"), ConcurrentLimitStrategy(1, key="b")
+        manager = TaskManager([one, two])
+        await manager.idle()
+
+        def add(work, a, b):
+            return manager.add_task(work, {"a": a, "b": b})
+
+        async def parent():
+            child = add(lambda: asyncio.sleep(2), 2, 2)
+            # While it waits, others take what it lends, one of them longer than the other.
+            add(lambda: asyncio.sleep(seconds[0]), 1, 3)
+            add(lambda: asyncio.sleep(seconds[1]), 3, 1)
+            await child
+
+        task = add(parent, 1, 1)
+        await asyncio.sleep(60)
+        assert task.done()
+        assert (one.stats()["running"], two.stats()["running"]) == (0, 0)
+        await manager.stop()
+
+    run(main())
+
+
+def test_a_wait_for_two_limits_is_cancelled():
+    async def main():
+        one, two = ConcurrentLimitStrategy(1, key="a"), ConcurrentLimitStrategy(1, key="b")
+        manager = TaskManager([one, two])
+        await manager.idle()
+
+        def add(work, a, b):
+            return manager.add_task(work, {"a": a, "b": b})
+
+        async def parent():
+            child = add(lambda: asyncio.sleep(2), 2, 2)
+            add(lambda: asyncio.sleep(9), 1, 3)
+            add(lambda: asyncio.sleep(5), 3, 1)
+            await child
+
+        task = add(parent, 1, 1)
+        await asyncio.sleep(4)
+        task.cancel()
+        await manager.join()
+        assert task.cancelled()
+        assert (one.stats()["running"], two.stats()["running"]) == (0, 0)
+        await manager.stop()
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run(main())
+        gc.collect()
+    assert not [one for one in told if "never awaited" in str(one.message)]
+
+
+def test_lending_is_transitive():
+    """D waits for B, which runs and waits for C, which is queued: no circle."""
+
+    async def main():
+        manager = TaskManager(ConcurrentLimitStrategy(1))
+        await manager.idle()
+
+        async def c():
+            return 2
+
+        async def first():
+            async def other():
+                return await first_task
+
+            manager.submit(other)
+            return await manager.submit(c)
+
+        first_task = manager.submit(first)
+        await asyncio.sleep(10)
+        assert first_task.done()
+        await manager.stop()
+
+    run(main())
+
+
+def test_two_parts_of_a_task_go_on():
+    """Both hear of the slot that comes back; the wait of one of them began when nothing had to be lent."""
+
+    async def main():
+        manager = TaskManager(ConcurrentLimitStrategy(1, key="key"))
+        await manager.idle()
+
+        def add(seconds, key):
+            return manager.add_task(lambda: asyncio.sleep(seconds), {"key": key})
+
+        async def parent():
+            running = add(2.5, "other")
+            await asyncio.sleep(0.5)
+            part = asyncio.ensure_future(running.wait())  # it runs already: nothing is lent
+            await asyncio.sleep(0)
+            add(0.2, "third")
+            queued = add(1, "third")
+            add(5, "parent")  # has the slot when both parts want to go on
+            await queued
+            await part
+
+        task = manager.add_task(parent, {"key": "parent"})
+        await asyncio.sleep(60)
+        assert task.done()
+        await manager.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("key", ["nan", "fresh nan", "fresh object"])
+def test_keys_that_are_never_equal(key):
+    """Asked again they seem to have changed, each time: this must not go on for ever."""
+    nan = float("nan")
+    keys = {"nan": lambda task: nan, "fresh nan": lambda task: float("nan"), "fresh object": lambda task: object()}
+
+    async def main():
+        async with TaskManager(ConcurrentLimitStrategy(1, key=keys[key])) as manager:
+            tasks = [manager.submit(asyncio.sleep, 0) for _ in range(2)]
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert all(task.done() for task in tasks) or not [task.cancel() for task in tasks]
+
+    run(main())
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("wrong", ["nan", "raises", "refuses"])
+def test_a_gate_that_fails_while_another_lets_the_task_wait(wrong, order):
+    """That task fails; the one behind it starts when it may."""
+
+    class Later:
+        @hookimpl
+        def atm_ready_at(self, now):
+            return 10.0
+
+    class Fails:
+        @hookimpl
+        def atm_ready_at(self, task, now):
+            if "fails" not in task.metadata:
+                return now
+            if wrong == "nan":
+                return float("nan")
+            raise TaskRejected("no") if wrong == "refuses" else ValueError
+
+    async def main():
+        manager = TaskManager([Later(), Fails()][::order])
+        await manager.idle()
+        failing = manager.add_task(lambda: asyncio.sleep(0), {"fails": True})
+        behind = manager.submit(asyncio.sleep, 0)
+        await asyncio.sleep(20)
+        assert failing.exception() is not None
+        assert behind.done()
+        await manager.stop()
+
+    run(main())
+
+
+def test_a_gate_that_answers_nan():
+    class Bad:
+        @hookimpl
+        def atm_ready_at(self):
+            return float("nan")
+
+    async def main():
+        manager = TaskManager(Bad())
+        await manager.idle()
+        tasks = [manager.submit(asyncio.sleep, 0) for _ in range(2)]
+        await asyncio.sleep(10)
+        assert all(task.done() for task in tasks)
+        await manager.stop()
+
+    run(main())
+
+
+def test_a_wait_that_many_share_is_told_of_once_each():
+    """However often what they wait for begins to wait, and stops again."""
+    told = []
+
+    class Hears:
+        @hookimpl
+        def atm_awaited(self, task, by):
+            told.append((task, by))
+
+    async def main():
+        async with TaskManager([ConcurrentLimitStrategy(1), Hears()]) as manager:
+
+            async def shared():
+                await asyncio.sleep(1)
+                for _ in range(10):
+                    await manager.submit(asyncio.sleep, 1)
+
+            async def waits():
+                await first
+
+            first = manager.submit(shared)
+            others = [manager.submit(waits) for _ in range(50)]
+            await first
+        assert all(task.exception() is None for task in others)
+        return sum(task is first for task, _ in told)
+
+    assert run(main()) <= 100
+
+
+def test_a_long_chain_of_waits():
+    """Longer than Python's stack is deep, and each of them lends its slot."""
+
+    async def main():
+        async with TaskManager(ConcurrentLimitStrategy(1)) as manager:
+            tasks = {}
+
+            async def work(n):
+                return await tasks[n - 1] + 1 if n else 0
+
+            manager.pause()
+            for n in reversed(range(2000)):  # the first to start waits for the second, and so on
+                tasks[n] = manager.submit(work, n)
+            manager.resume()
+            return await tasks[1999]
+
+    assert run(main()) == 1999

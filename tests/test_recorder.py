@@ -188,6 +188,14 @@ def test_min_gap_from_the_completion() -> None:
         right.min_gap(0.5, measure_from="end")
 
 
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_what_would_always_hold_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="window_seconds must be greater than 0, got "):
+        Recorder().never_more_than(1, seconds)
+    with pytest.raises(ValueError, match="seconds must be 0 or greater, got "):
+        Recorder().min_gap(seconds)
+
+
 def test_what_never_began_makes_no_gap() -> None:
     recorded((A, "finished", 0.0), (B, "began", 0.1)).min_gap(1.0, measure_from="completion")
 

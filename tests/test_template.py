@@ -98,10 +98,11 @@ def test_what_exists_is_left_alone(tmp_path: Path, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "atm", "Atm-Thing", "atm_thing", "atm-", "9lives", "a b", "../x", "x;y", "é", None]
+    "name",
+    ["", "atm", "Atm-X", "atm_x", "atm-", "9x", "atm-9x", "atm-3-4", "a--b", "a b", "../x", "x;y", "x\n", "é", None],
 )
 def test_a_name_that_cannot_be_one_is_refused(name: Any, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"name must be lower-case words with hyphens, such as atm-something, got "):
+    with pytest.raises(SettingError, match=r"name must be lower-case words .*, such as atm-something, got "):
         create(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -109,6 +110,24 @@ def test_a_name_that_cannot_be_one_is_refused(name: Any, tmp_path: Path) -> None
 def test_the_name_of_an_installed_strategy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"async-task-manager 1.* offers a strategy 'concurrent_limit'"):
         create("atm-concurrent-limit", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["atm-core", "core", "atm-plugins"])
+def test_the_name_of_an_installed_module_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"name must be a new one, but there is a module atm_(core|plugins) at "):
+        create(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_file_takes_the_place_of_another(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="name must not be that of the kit's test module, got 'conformance'"):
+        create("conformance", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["atm-class", "atm-atm-x", "none", "x2-3y", "strategy", "match", "gate"])
+def test_a_word_of_the_language_or_of_this_library_is_a_name_as_well(name: str, tmp_path: Path) -> None:
+    for path in create(name, tmp_path).rglob("*.py"):
+        compile(path.read_text(encoding="utf-8"), str(path), "exec")
 
 
 def test_wrong_usage_exits_with_2(capsys: Any) -> None:

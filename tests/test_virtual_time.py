@@ -1061,6 +1061,61 @@ def test_a_job_that_fails_or_is_cancelled_lets_time_go_on(quiet: None) -> None:
     assert run(main(), allow_io=True) == 1.0
 
 
+def test_a_job_may_wait_for_a_timer_of_the_loop(quiet: None) -> None:
+    async def main() -> List[Tuple[float, float]]:
+        loop = asyncio.get_event_loop()
+
+        async def until(seconds: float) -> float:
+            await asyncio.sleep(seconds)
+            return now()
+
+        def ask(seconds: float) -> Tuple[float, float]:
+            first = asyncio.run_coroutine_threadsafe(until(seconds), loop).result()
+            work()
+            return first, asyncio.run_coroutine_threadsafe(until(seconds), loop).result()
+
+        pool = ThreadPoolExecutor(2)
+        try:
+            return await asyncio.gather(*(loop.run_in_executor(pool, ask, seconds) for seconds in (5.0, 60.0)))
+        finally:
+            pool.shutdown()
+
+    for _ in range(20):
+        assert run(main(), allow_io=True) == [(5.0, 10.0), (60.0, 120.0)]
+
+
+def test_while_one_job_works_the_clock_stands_still_though_another_waits(quiet: None) -> None:
+    async def main() -> List[str]:
+        log = []
+        loop = asyncio.get_event_loop()
+        asked = threading.Event()
+
+        async def second() -> None:
+            asked.set()
+            await asyncio.sleep(1.0)
+            log.append("a second")
+
+        def works() -> None:
+            asked.wait()
+            work()
+
+        waits = loop.run_in_executor(None, lambda: asyncio.run_coroutine_threadsafe(second(), loop).result())
+        await loop.run_in_executor(None, works)
+        log.append("work")
+        await waits
+        return log
+
+    assert run(main(), allow_io=True) == ["work", "a second"]
+
+
+def test_a_job_that_waits_for_what_never_comes_is_a_deadlock(quiet: None) -> None:
+    async def main() -> None:
+        loop = asyncio.get_event_loop()
+        await loop.run_in_executor(None, lambda: asyncio.run_coroutine_threadsafe(never(), loop).result())
+
+    assert "in never" in deadlock(main, allow_io=True)
+
+
 def test_a_deadlock_is_still_one_after_the_jobs(quiet: None) -> None:
     async def main() -> None:
         await asyncio.get_event_loop().run_in_executor(None, work)

@@ -7,6 +7,8 @@ import gc
 import math
 import os
 import selectors
+import sys
+import threading
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -67,6 +69,39 @@ def last_place(value: float) -> float:
     """Return the distance from ``value`` (0.0 or more) to the next larger float (``math.ulp``, from 3.9)."""
     exponent = math.frexp(value)[1] - 53 if value else -1074
     return math.ldexp(1.0, max(exponent, -1074))
+
+
+class Job:
+    """A call in an executor, as the loop sees it: does it work, or wait for what only the loop can give?
+
+    It waits for the loop when it has called the loop, and now stands in a condition's ``wait``, as
+    ``run_coroutine_threadsafe(...).result()`` does.
+
+    Args:
+        call: What to call; None for a job whose thread is not known, which always works.
+    """
+
+    def __init__(self, call: Optional[Callable[..., Any]] = None) -> None:
+        self.has_asked = False
+        self.thread: Optional[int] = None
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        assert self._call is not None
+        self.thread = threading.get_ident()
+        try:
+            return self._call(*args)
+        finally:
+            self.thread = None
+
+    def waits(self) -> bool:
+        """Whether it waits for the loop."""
+        frame = sys._current_frames().get(self.thread or 0) if self.has_asked else None
+        if frame is None or frame.f_code is not threading.Condition.wait.__code__:
+            return False
+        names = frame.f_locals
+        # A waiter that was notified has left the condition, even if its thread has not gone on yet.
+        return names.get("waiter") in names["self"]._waiters
 
 
 class NoIOSelector(selectors.BaseSelector):

@@ -98,6 +98,8 @@ class Recorder:
             window_seconds: The length of the window.
             key: A metadata field or a function of the task: so many for each value.
         """
+        if not window_seconds > 0:
+            raise ValueError(f"window_seconds must be greater than 0, got {window_seconds!r}")
         for who, began in self._by_key("atm_began", key):
             for first, beyond in zip(began, began[n:]):
                 if beyond.time < first.time + window_seconds:
@@ -139,6 +141,8 @@ class Recorder:
         """
         if measure_from not in ("start", "completion"):
             raise ValueError(f"measure_from must be 'start' or 'completion', got {measure_from!r}")
+        if not seconds >= 0:
+            raise ValueError(f"seconds must be 0 or greater, got {seconds!r}")
         for who, rows in self._by_key(("atm_began", "atm_finished"), key):
             running: Dict[Task[Any], None] = {}
             last: Optional[Row] = None

@@ -21,11 +21,13 @@ clock: let the code under test ask the loop.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import functools
 import heapq
 import math
 import selectors
 import signal
+import threading
 import weakref
 from typing import (
     TYPE_CHECKING,
@@ -44,6 +46,7 @@ from typing import (
 
 from atm_core.testing._virtual_time import (
     REAL_IO_METHODS,
+    Job,
     NoIOSelector,
     Timer,
     VirtualSelector,
@@ -53,7 +56,6 @@ from atm_core.testing._virtual_time import (
 )
 
 if TYPE_CHECKING:
-    import concurrent.futures
     import contextvars
 
     from typing_extensions import TypeVarTuple, Unpack
@@ -66,6 +68,9 @@ _T = TypeVar("_T")
 
 # A task may ignore a cancellation or two while it cleans up. One that ignores this many will not end.
 _MAX_CANCEL_ROUNDS = 10
+
+# Real time between two looks at a job that may have begun to wait for the loop.
+_GLANCE_SECONDS = 0.005
 
 
 class DeadlockError(RuntimeError):
@@ -88,6 +93,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     With ``allow_io=True`` real and virtual time meet as follows:
 
     - While a job runs in an executor, the clock stands still, and the loop really waits until the job ends.
+      A job in a thread that waits for the loop (``run_coroutine_threadsafe(...).result()``) does not hold it back.
     - Sockets, pipes, subprocesses and signals are asked, without waiting, before each jump. So a timeout
       around real I/O ends at once if the data is not there yet.
     - With no timer left the loop really waits for those. Only when there are none is it a deadlock.
@@ -121,7 +127,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._timer_count = 0
         self._task_numbers: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
         self._task_count = 0
-        self._job_count = 0
+        self._jobs: List[Job] = []
         self._children: weakref.WeakSet[asyncio.SubprocessTransport] = weakref.WeakSet()
         inner: selectors.BaseSelector = selectors.DefaultSelector() if allow_io else NoIOSelector(_refuse)
         super().__init__(VirtualSelector(inner, self._wait))
@@ -207,7 +213,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         func: Callable[[Unpack[_Ts]], _T],
         *args: Unpack[_Ts],
     ) -> asyncio.Future[_T]:
-        """Run ``func`` in a thread or process; the virtual clock stands still until it ends.
+        """Run ``func`` in a thread or process; the virtual clock stands still until it ends, or waits for the loop.
 
         Args:
             executor: Where to run it; None for the loop's own thread pool.
@@ -220,21 +226,43 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         Raises:
             RealIOError: If the loop allows no I/O.
         """
-        future = super().run_in_executor(executor, func, *args)
-        self._job_count += 1
-        future.add_done_callback(self._job_done)
+        # Only a thread can be looked at; and what goes to another process has to be pickled.
+        in_thread = executor is None or isinstance(executor, concurrent.futures.ThreadPoolExecutor)
+        job = Job(func) if in_thread else Job()
+        call: Any = job if in_thread else func
+        self._jobs.append(job)  # first, since its thread may call the loop at once
+        try:
+            future = super().run_in_executor(executor, call, *args)
+        except BaseException:
+            self._jobs.remove(job)
+            raise
+        future.add_done_callback(lambda _: self._jobs.remove(job))
         return future
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
+        context: Optional[contextvars.Context] = None,
+    ) -> asyncio.Handle:
+        """Call ``callback`` in the loop's next turn; may be called from every thread."""
+        thread = threading.get_ident()
+        for job in tuple(self._jobs):
+            if job.thread == thread:
+                job.has_asked = True
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
     async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
         """End the loop's own thread pool, as asyncio does from Python 3.9, while the clock stands still."""
         shutdown = getattr(super(), "shutdown_default_executor", None)
         if shutdown is None:
             return
-        self._job_count += 1
+        job = Job()
+        self._jobs.append(job)
         try:
             await shutdown(*args, **kwargs)
         finally:
-            self._job_count -= 1
+            self._jobs.remove(job)
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts]
@@ -250,9 +278,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         # fail, and without subprocesses it means nothing.
         elif sig != getattr(signal, "SIGCHLD", None):
             _refuse("add_signal_handler")
-
-    def _job_done(self, future: asyncio.Future[Any]) -> None:
-        self._job_count -= 1
 
     async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
         base: Any = super()
@@ -283,8 +308,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _wait(self, inner: selectors.BaseSelector) -> List[Any]:
         """Do what a selector does when nothing is ready: not wait for the next timer, but jump to it."""
-        if self._job_count:
-            return inner.select(None)
+        if not all(job.waits() for job in self._jobs):
+            # Those that have called the loop may soon wait for it, and nobody tells when.
+            return inner.select(_GLANCE_SECONDS if any(job.has_asked for job in self._jobs) else None)
         events = inner.select(0)
         if events or self._ready:  # A thread may have added a callback since the loop looked.
             return events

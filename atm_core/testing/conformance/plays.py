@@ -177,7 +177,7 @@ class Play:
     ) -> T:
         """Run ``main`` in a new loop; the framework must not log an error meanwhile."""
         with NoErrors():
-            return run_in(SteppedLoop(at, act, self.recorder.rows, self.eager), main)
+            return run_in(SteppedLoop(self.recorder.rows, at, act, self.eager), main)
 
     def look_at_results(self) -> None:
         """Each result is the work's own; no task is lost; none ran twice unless ``atm_again`` said so."""
