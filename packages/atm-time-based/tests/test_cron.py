@@ -171,6 +171,21 @@ def test_the_rarest_day_is_found() -> None:
     ]
 
 
+def test_whether_h_can_ever_fire_is_known_with_the_name() -> None:
+    """April has no 31st, and H is April for some names and March for others."""
+    schedule = cron("0 0 31 H(3-4) *")
+    refused = []
+    for name in "abcdefgh":
+        try:
+            assert next_times(schedule, 1, 0.0, name=name)[0].month == 3
+        except ScheduleError as error:
+            assert error.field == "day-of-month"
+            refused.append(name)
+    assert 0 < len(refused) < 8
+    with pytest.raises(ScheduleError, match="never"):
+        cron("H H 31 2 *")
+
+
 @pytest.mark.parametrize(
     "expression, field",
     [
@@ -195,6 +210,7 @@ def test_the_rarest_day_is_found() -> None:
         ("* * * *", "cron"),
         ("", "cron"),
         ("@fortnightly", "cron"),
+        ("0 0 * * \u017fun", "day-of-week"),  # a long s is an S in capitals
         ("TZ=Asia/Tokyo 0 0 * * *", "second"),
     ],
 )

@@ -31,6 +31,9 @@ from atm_time_based import after, at, cron, describe, every
         ("0 9 LW JAN-MAR,12 *", "at 09:00 on the last weekday of the month in December and January to March"),
         ("0 0 13 * FRI", "at 00:00 on day 13 of the month or on Friday"),
         ("0 0 */2 * MON", "at 00:00 on every 2nd day of the month if it is Monday"),
+        ("0 0 1-31 * MON", "at 00:00"),  # either is enough, and one of them lets every day pass
+        ("0 0 15 JAN 0-7", "at 00:00 in January"),
+        ("0 0 15 * *", "at 00:00 on day 15 of the month"),
         ("0 0 * * MON#2", "at 00:00 on the 2nd Monday of the month"),
         ("0 0 * * 5L", "at 00:00 on the last Friday of the month"),
         ("H 3 * * *", "at its own minute of hour 3"),

@@ -89,6 +89,34 @@ def test_which_late_runs_happen(
     assert choose_late([0, 100, 200, 300, 400], 450, on_missed, grace, catchup) == (runs, missed)
 
 
+class ClosedUntil:
+    """A gate that is closed from 20 s on."""
+
+    def __init__(self, opens_at: float) -> None:
+        self.opens_at = opens_at
+
+    @hookimpl
+    def atm_ready_at(self, now: float) -> float:
+        return self.opens_at if 20.0 < now < self.opens_at else now
+
+
+def test_without_catching_up_a_run_on_time_is_for_its_own_time(bench: Bench) -> None:
+    """The gate opens at 60 s, when a run is due: that one is on time, and what was due at 30 s is missed."""
+    strategy = TimeBasedStrategy(catchup_seconds=0)
+    gate = ClosedUntil(60)
+    [(_, runs)] = bench.days(89, strategy, [(bench.job("x"), {"schedule": every(seconds=30)})], [gate])
+    assert bench.times() == [60]
+    assert (runs.runs, runs.missed) == (1, 1)
+
+
+def test_what_is_as_late_as_the_grace_allows_is_run(bench: Bench) -> None:
+    strategy = TimeBasedStrategy(misfire_grace_seconds=5)
+    gate = ClosedUntil(65)
+    [(_, runs)] = bench.days(89, strategy, [(bench.job("x"), {"schedule": every(seconds=30)})], [gate])
+    assert bench.times() == [65]
+    assert (runs.runs, runs.missed) == (1, 1)
+
+
 def test_what_a_timer_takes_is_not_late() -> None:
     assert choose_late([100.0], 100.05, "run_latest", 0, 0) == ([100.0], 0)
 

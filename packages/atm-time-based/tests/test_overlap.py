@@ -11,7 +11,7 @@ import pytest
 from atm_time_based import TimeBasedStrategy, every
 from atm_time_based._policies import meet_running
 
-from atm_core import ConcurrentLimitStrategy, Task, TaskManager, hookimpl
+from atm_core import ConcurrentLimitStrategy, Task, TaskManager, current_task, hookimpl
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -90,6 +90,34 @@ def test_buffered_runs_are_all_made_in_the_end(bench: Bench) -> None:
     assert task.result() == "x"
 
 
+def test_the_one_that_is_kept_is_run_however_late(bench: Bench) -> None:
+    strategy = TimeBasedStrategy(overlap="buffer_one", catchup_seconds=20, max_runs=3)
+    bench.days(200, strategy, [(bench.job("x", lasts=65), {"schedule": every(seconds=10)})])
+    assert bench.times() == [10, 75, 140]
+
+
+@pytest.mark.parametrize("overlap", ["skip", "buffer_one", "buffer_all"])
+def test_what_comes_during_late_runs_takes_the_place_of_none(bench: Bench, overlap: str) -> None:
+    """Three are late at 35 s, and each is to be run in turn; meanwhile others come."""
+    begin = bench.loop.wall_time()
+    times: List[float] = []
+
+    class Closed:
+        @hookimpl
+        def atm_ready_at(self, now: float) -> float:
+            return 35.0 if now < 35.0 else now
+
+    async def work() -> None:
+        task = current_task()
+        assert task is not None
+        times.append(task.metadata["scheduled_at"] - begin)
+        await asyncio.sleep(12)
+
+    strategy = TimeBasedStrategy(overlap=overlap, on_missed="run_all", max_runs=3)
+    bench.days(80, strategy, [(work, {"schedule": every(seconds=10)})], [Closed()])
+    assert times == [10, 20, 30]
+
+
 def test_what_is_kept_is_bounded(bench: Bench) -> None:
     """Runs that never keep up: of what waits, only the last minute is kept."""
     strategy = TimeBasedStrategy(overlap="buffer_all", catchup_seconds=60)
@@ -128,6 +156,29 @@ def test_runs_beside_each_other_are_counted_and_obey_the_limits(bench: Bench) ->
     assert bench.times() == [10, 20, 35, 45]
     assert (runs.runs, runs.missed, runs.skipped) == (4, 0, 0)
     assert task.done()
+
+
+@pytest.mark.parametrize(
+    "on_missed, due, missed", [("run_all", [10, 20, 30, 40, 50], 0), ("run_latest", [10, 40, 50], 2)]
+)
+def test_what_comes_while_a_run_blocks_the_loop_is_late(
+    bench: Bench, on_missed: str, due: List[float], missed: int
+) -> None:
+    """Nothing could start beside it before it was over."""
+    begin = bench.loop.wall_time()
+    times: List[float] = []
+
+    async def work() -> None:
+        task = current_task()
+        assert task is not None
+        times.append(task.metadata["scheduled_at"] - begin)
+        if len(times) == 1:
+            bench.loop._now += 35  # what a blocking call does
+
+    strategy = TimeBasedStrategy(overlap="allow", on_missed=on_missed)
+    [(_, runs)] = bench.days(55, strategy, [(work, {"schedule": every(seconds=10)})])
+    assert times == due
+    assert (runs.runs, runs.missed, runs.skipped) == (len(due), missed, 0)
 
 
 def test_cancelling_the_task_cancels_its_runs_beside_it(bench: Bench) -> None:

@@ -59,7 +59,9 @@ def test_what_was_missed_while_the_process_was_down_is_made_up_for(bench: Bench,
         ({"on_missed": "skip"}, [7], 4),
         ({"misfire_grace_seconds": 60}, [7], 4),
         ({"misfire_grace_seconds": 3000}, [6.5, 7], 3),
-        ({"on_missed": "run_all", "catchup_seconds": 2 * HOUR}, [6.5, 6.5, 7], 0),
+        # Of what is older than catchup_seconds, one is counted.
+        ({"on_missed": "run_all", "catchup_seconds": 2 * HOUR}, [6.5, 6.5, 7], 1),
+        ({"catchup_seconds": 0}, [7], 1),
     ],
 )
 def test_the_settings_say_what_is_made_up_for(

@@ -36,7 +36,7 @@ def parse_fields(text: str, name: str = "", seconds: Optional[str] = None) -> Tu
     Raises:
         ScheduleError: Wrong number of fields, or one of them is malformed.
     """
-    parts = ALIASES.get(text.strip().upper(), text).upper().split()
+    parts = ALIASES.get(text.strip().upper(), text).split()
     if parts and parts[0].startswith("@"):
         raise ScheduleError("cron", f"must be @reboot or one of {', '.join(ALIASES).lower()}", text)
     if len(parts) == 6 and seconds is not None:
@@ -45,7 +45,7 @@ def parse_fields(text: str, name: str = "", seconds: Optional[str] = None) -> Tu
         expected = "must have 5 fields (minute hour day-of-month month day-of-week) or 6 (second first)"
         raise ScheduleError("cron", expected, text)
     if len(parts) == 5:
-        parts.insert(0, "0" if seconds is None else "".join(seconds.upper().split()))
+        parts.insert(0, "0" if seconds is None else "".join(seconds.split()))
     return tuple(parse_field(spec, part, text, name) for spec, part in zip(_SPECS, parts))
 
 
@@ -81,7 +81,7 @@ class CronExpression:
         seconds: A seconds field for an expression of five fields; it leaves Debian's rule in force.
 
     Raises:
-        ScheduleError: It is malformed, or can never fire.
+        ScheduleError: It is malformed, or can never fire; of a day that ``H`` decides, the name tells.
     """
 
     __slots__ = ("_days", "_fields", "_seconds", "fixed")
@@ -93,7 +93,8 @@ class CronExpression:
         self._fields = f"{minute.plain()} {hour.plain()} * {month.plain()} *"
         six = len(text.split()) == 6
         self.fixed = not (minute.star or hour.star or six)
-        self._refuse_never(text, day, month, weekday)
+        if name or not any(term.hashed for field in (day, month, weekday) for term in field.terms):
+            self._refuse_never(text, day, month, weekday)
 
     def _refuse_never(self, text: str, day: Field, month: Field, weekday: Field) -> None:
         for number in month.values:

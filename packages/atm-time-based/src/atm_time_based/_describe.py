@@ -87,6 +87,8 @@ def _counted(field: Field, named: bool) -> str:
 
 
 def _days(day: Field, weekday: Field, named: bool) -> str:
+    if not (day.star or weekday.star) and (day.full or weekday.full):
+        return ""  # one of them is enough, and one lets every day pass
     days = "" if day.full else _listed(day, named, str, noun="day", plural=True)
     weekdays = (
         "" if weekday.full else _listed(weekday, named, lambda number: _WEEKDAYS[number], noun="weekday")

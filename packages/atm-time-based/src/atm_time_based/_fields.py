@@ -188,13 +188,15 @@ def parse_field(spec: Spec, text: str, whole: str, name: str = "") -> Field:
 
     Args:
         spec: Which field.
-        text: The field, in capitals.
+        text: The field; its letters in any case.
         whole: The whole expression, for the error message.
         name: What ``H`` is a hash of.
 
     Raises:
         ScheduleError: It is malformed; the message names the field.
     """
+    if text.isascii():  # other scripts have letters whose capitals are ours
+        text = text.upper()
     reader = _Reader(spec, text, whole, name)
     terms = tuple(reader.term(part) for part in text.split(","))
     return Field(spec, text, terms, text[0] in "*?")

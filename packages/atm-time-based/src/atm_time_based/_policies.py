@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence
 
-__all__ = ["ON_MISSED", "OVERLAPS", "Meeting", "Selection", "choose_late", "meet_running", "most_late"]
+__all__ = [
+    "ON_MISSED",
+    "OVERLAPS",
+    "PUNCTUAL_SECONDS",
+    "Meeting",
+    "Selection",
+    "choose_late",
+    "meet_running",
+    "most_late",
+]
 
 ON_MISSED = ("run_latest", "run_all", "run_earliest", "skip")
 OVERLAPS = ("skip", "buffer_one", "buffer_all", "cancel_running", "allow")
 
-# What a timer and a turn of the loop may take is not lateness.
-_PUNCTUAL_SECONDS = 0.1
+#: What a timer and a turn of the loop may take is not lateness.
+PUNCTUAL_SECONDS = 0.1
 # A change of the wall clock is noticed within a minute, so "on time" is not judged any finer; as in Quartz.
 _ON_TIME_SECONDS = 60.0
 
@@ -60,7 +69,7 @@ def most_late(on_missed: str, grace_seconds: Optional[float], catchup_seconds: f
     """How late a run may start at the most; for the arguments see :func:`choose_late`."""
     if grace_seconds is None:
         grace_seconds = _ON_TIME_SECONDS if on_missed == "skip" else catchup_seconds
-    return max(min(grace_seconds, catchup_seconds), _PUNCTUAL_SECONDS)
+    return max(min(grace_seconds, catchup_seconds), PUNCTUAL_SECONDS)
 
 
 def meet_running(due: Sequence[float], kept: Sequence[float], overlap: str) -> Meeting:
@@ -77,7 +86,9 @@ def meet_running(due: Sequence[float], kept: Sequence[float], overlap: str) -> M
     if overlap == "buffer_all":
         return Meeting([], every, False, 0)
     if overlap == "buffer_one":
-        return Meeting([], every[:1], False, len(every) - 1)
+        # Late runs that are to be made in turn may be kept already: nothing comes in their place.
+        left = list(kept or due[:1])
+        return Meeting([], left, False, len(every) - len(left))
     if overlap == "cancel_running":
         return Meeting([], every[-1:], True, len(every) - 1)
     return Meeting([], list(kept), False, len(due))

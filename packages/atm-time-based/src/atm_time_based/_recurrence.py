@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, List, Optional
 
 from atm_time_based._describe import describe
 from atm_time_based._errors import ScheduleError
-from atm_time_based._policies import Meeting, Selection, choose_late, meet_running, most_late
+from atm_time_based._policies import PUNCTUAL_SECONDS, Selection, choose_late, meet_running, most_late
 from atm_time_based._rules import Rules
 from atm_time_based._schedules import Schedule
+from atm_time_based._zones import FIRST_TIME
 
 if TYPE_CHECKING:
     import asyncio
@@ -103,8 +104,8 @@ class Recurrence:
             wall_time: The present.
             timezone: For a schedule that names none.
         """
-        catchup_seconds = self.rules.catchup_seconds
-        if handled_at is not None and handled_at > wall_time + catchup_seconds:
+        latest = wall_time + self.rules.catchup_seconds
+        if handled_at is not None and not FIRST_TIME <= handled_at <= latest:
             handled_at = None  # the clock was wrong then
         since = wall_time if handled_at is None else handled_at
         self.schedule = self.schedule.bound(since, timezone=timezone, name=self.name)
@@ -113,9 +114,7 @@ class Recurrence:
             self.handled_at = min(wall_time, self.due - _INSTANT)
         else:
             self.handled_at = handled_at
-            # What runs once is told that it was missed, however long ago.
-            horizon = wall_time - catchup_seconds if self.schedule.recurring else handled_at
-            self.aim(self.schedule.next_after(max(handled_at, horizon)))
+            self.aim(self.schedule.next_after(handled_at))  # missed ones are counted, however long ago
 
     def start(self, wall_time: float) -> None:
         """A run starts; it is for one of the times that have come."""
@@ -135,10 +134,12 @@ class Recurrence:
         self.scheduled_at = self.attempt = None
         self.runs += 1
         self.last_outcome = outcome
+        if self.next_run_at is None or self.rules.overlap == "allow":
+            return  # what may run beside it and has not begun, because the loop was blocked, is late
         # What is due at this very moment did not come during the run.
-        due = [] if self.next_run_at is None else self.take_due(wall_time - _INSTANT)
+        due = self.take_due(wall_time - _INSTANT)
         if due:
-            self.kept.extend(self.meet(due).beside)
+            self.meet(due)
 
     def refuse(self, outcome: Outcome, wall_time: float) -> None:
         """A run did not start: it was too late, or another strategy refused it."""
@@ -164,13 +165,12 @@ class Recurrence:
         self.kept = []
         self.due = math.inf
 
-    def meet(self, due: List[float]) -> Meeting:
-        """Times have come while it runs: keep or skip them. None is kept longer than ``catchup_seconds``."""
+    def meet(self, due: List[float]) -> None:
+        """Times have come while it runs: keep or skip them. What grows is bounded by ``catchup_seconds``."""
         met = meet_running(due, self.kept, self.rules.overlap)
-        oldest = due[-1] - self.rules.catchup_seconds
+        oldest = due[-1] - self.rules.catchup_seconds if self.rules.overlap == "buffer_all" else -math.inf
         self.kept = [at for at in met.kept if at >= oldest]
         self.skipped += met.skipped + len(met.kept) - len(self.kept)
-        return met
 
     def aim(self, found: Optional[float]) -> None:
         """Let ``due`` be this time, unless it lies outside of the task's start and end."""
@@ -193,7 +193,7 @@ class Recurrence:
         Goes back as far as ``catchup_seconds``; of what is due before that, the first alone is told.
         """
         found: List[float] = []
-        horizon = wall_time - self.rules.catchup_seconds
+        horizon = wall_time - max(self.rules.catchup_seconds, PUNCTUAL_SECONDS) - _INSTANT
         while self.due <= wall_time:
             found.append(self.due)
             self.aim(self.schedule.next_after(max(self.due, horizon)))
@@ -217,5 +217,5 @@ class Recurrence:
         oldest = wall_time - most
         if self.due >= oldest:
             return False
-        newer = self.schedule.next_after(oldest)
+        newer = self.schedule.next_after(oldest - _INSTANT)
         return newer is None or newer > min(wall_time, rules.end)

@@ -14,12 +14,13 @@ if sys.version_info >= (3, 9):
 else:
     from backports.zoneinfo import ZoneInfo, available_timezones
 
-__all__ = ["LAST_TIME", "UTC", "Zone", "find_zone", "fixed_instant", "instants", "local", "zone_name"]
+__all__ = ["FIRST_TIME", "LAST_TIME", "UTC", "Zone", "find_zone", "fixed_instant", "instants", "local", "zone_name"]
 
 Zone = Union[str, tzinfo]
 
 UTC = timezone.utc
-#: Later times cannot be shown in every zone.
+#: Earlier and later times cannot be shown in every zone.
+FIRST_TIME = datetime(2, 1, 1, tzinfo=UTC).timestamp()
 LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 _EPOCH = datetime(1970, 1, 1)
