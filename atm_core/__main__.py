@@ -24,7 +24,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except (AtmError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    print(f"{root} is ready. Next: cd {root}; pip install -e .[test]; pytest")
+    print(f"{root} is ready. Next: cd {root}; pip install -e '.[test]'; pytest")
     return 0
 
 

@@ -36,18 +36,18 @@ class Installed(NamedTuple):
     distribution: str
     version: str
 
-    def load(self) -> Any:
+    def load(self, hint: str = "") -> Any:
         """Import it.
 
         Raises:
-            BrokenStrategyError: That fails.
+            BrokenStrategyError: That fails; with ``hint`` at the end of its message.
         """
         try:
             return import_dotted(self.value)
         except Exception as error:
             raise BrokenStrategyError(
                 f"{self.name!r} of distribution {self.distribution} {self.version} cannot be imported from "
-                f"{self.value}: {type(error).__name__}: {error}"
+                f"{self.value}: {type(error).__name__}: {error}{hint}"
             ) from error
 
 

@@ -104,7 +104,7 @@ class TaskManager:
         self._plugins = make_plugin_manager()
         self._wrapped: Dict[int, Any] = {}  # four-method strategies -> their adapters
         for found in installed_plugins():
-            plugin = found.load()
+            plugin = found.load(f" (ATM_DISABLED_PLUGINS={found.name} keeps it out)")
             register(self._plugins, plugin() if inspect.isclass(plugin) else plugin, found.name)
         for one in _listed(strategy):
             self._register(one, None)
@@ -214,7 +214,13 @@ class TaskManager:
         args = None if type(work) is CoroutineType else check_work(work)
         if self._closed or self.max_pending is not None:
             self._check_room(work)
-        return add(self._scheduler, work, args, None if metadata is None else copied(metadata))
+        if metadata is not None:
+            try:
+                metadata = copied(metadata)
+            except WorkError:
+                close_work(work)
+                raise
+        return add(self._scheduler, work, args, metadata)
 
     def submit(self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> Task[T]:
         """Hand in a function and its arguments; unlike a coroutine it can be retried, batched, and sent elsewhere.
@@ -368,9 +374,10 @@ class TaskManager:
         self._life.check_loop()
         self._closed = True
         self._scheduler.halt()
-        self._scheduler.drop_pending()  # before what runs has ended, since that may wait for it
+        # Before what runs has ended, since that may wait for it; what is held may be part of what runs.
+        self._scheduler.drop_pending(held=False)
         await self._life.stop(timeout)
-        self._scheduler.drop_pending()  # what was to run again
+        self._scheduler.drop_pending()
 
     async def __aenter__(self) -> TaskManager:
         await self.idle()

@@ -480,9 +480,9 @@ class Scheduler:
         """Every task that waits for anything, the next first."""
         return [*self.board.tasks(), *self.held, *self.sleepers.until]
 
-    def drop_pending(self) -> int:
-        """Settle everything that waits as cancelled; returns how many there were."""
-        dropped = self.pending()
+    def drop_pending(self, held: bool = True) -> int:
+        """Settle everything that waits as cancelled, with ``held`` also what strategies hold; returns how many."""
+        dropped = self.pending() if held else [*self.board.tasks(), *self.sleepers.until]
         for task in dropped:
             if task._state is PENDING:
                 self.cancel(task)

@@ -7,6 +7,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import gc
+import inspect
 import math
 import sys
 import threading
@@ -14,7 +15,7 @@ import warnings
 
 import pytest
 
-from atm_core import BaseStrategy, SettingError, Task, TaskManager, TaskRejected, TaskState, hookimpl
+from atm_core import BaseStrategy, SettingError, Task, TaskManager, TaskRejected, TaskState, WorkError, hookimpl
 from atm_core.testing import run
 from atm_plugins import ConcurrentLimitStrategy, DelayedStrategy, FixedWindowStrategy
 
@@ -726,6 +727,17 @@ def test_closing_ends_what_waits_for_queued_work():
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 1.0
+
+
+def test_a_coroutine_with_wrong_metadata_is_closed():
+    async def main():
+        async with TaskManager() as manager:
+            work = asyncio.sleep(1)
+            with pytest.raises(WorkError, match="metadata must be a mapping"):
+                manager.add_task(work, 5)
+            assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
+
+    run(main())
 
 
 def test_a_task_of_another_manager_cannot_be_rejected():
