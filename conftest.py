@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib
 import io
 import os
@@ -17,9 +18,10 @@ import re
 import sys
 import tempfile
 import types
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 from unittest import mock
 
+import pytest
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
@@ -27,6 +29,16 @@ from sybil.parsers.markdown import CodeBlockParser
 from atm_core import TaskManager
 from atm_core.config import profiles
 from atm_core.testing import run
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collected() -> Iterator[None]:
+    """Failures at which a file's tests did not look are reported at its end, and not in the middle of the next one's.
+
+    Python 3.11 parses source to show a traceback, and cannot do so in the middle of ``ast.parse``.
+    """
+    yield
+    gc.collect()
 
 
 def set_up(page: Dict[str, Any]) -> None:
