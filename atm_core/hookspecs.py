@@ -228,7 +228,8 @@ class Life:
     def atm_awaited(self, task: Task[Any], by: Task[Any]) -> None:
         """Task ``by``, which runs, has begun to wait for ``task``, which is not settled.
 
-        Told again when ``task`` goes back into the queue meanwhile (``atm_again``). ::
+        Told again when ``task`` goes back into the queue meanwhile (``atm_again``), and when it runs but begins to wait
+        for a queued one itself. ::
 
             @hookimpl
             def atm_awaited(self, task, by):
@@ -239,7 +240,7 @@ class Life:
     def atm_resumed(self, task: Task[Any], by: Task[Any], cancelled: bool) -> Any:
         """Task ``by`` no longer waits for ``task``: that is settled, or the wait was ``cancelled``.
 
-        Once for each wait that ``atm_awaited`` announced. May answer an awaitable, which ``by`` awaits before it goes
+        Once for each wait, however often ``atm_awaited`` told of it. May answer an awaitable, which ``by`` awaits before it goes
         on; not when ``cancelled``, since what is being cancelled must not wait. ::
 
             @hookimpl
