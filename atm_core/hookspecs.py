@@ -240,8 +240,8 @@ class Life:
     def atm_resumed(self, task: Task[Any], by: Task[Any], cancelled: bool) -> Any:
         """Task ``by`` no longer waits for ``task``: that is settled, or the wait was ``cancelled``.
 
-        Once for each wait, however often ``atm_awaited`` told of it. May answer an awaitable, which ``by`` awaits before it goes
-        on; not when ``cancelled``, since what is being cancelled must not wait. ::
+        Once for each wait, however often ``atm_awaited`` told of it. May answer an awaitable, which ``by`` awaits
+        before it goes on; not when ``cancelled``, since what is being cancelled must not wait. ::
 
             @hookimpl
             def atm_resumed(self, task, by):

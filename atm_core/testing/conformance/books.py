@@ -7,8 +7,9 @@ from typing import Any, List, Optional, Tuple
 
 from hypothesis import strategies as st
 
+from atm_core.hookspecs import hookimpl
 from atm_core.testing.conformance.loads import CROWD, for_random, loads
-from atm_core.testing.conformance.plays import Load, Piece, Play, check
+from atm_core.testing.conformance.plays import Load, Objection, Piece, Play, check
 from atm_core.testing.conformance.subject import Settings, Subject
 
 __all__ = ["BooksTests", "check_like_new", "probe", "probes_of_new"]
@@ -44,9 +45,16 @@ class BooksTests(Subject):
         """After tasks that are cancelled, in the queue and while they run, and a rest, it behaves as new."""
         self.like_new_after([Piece(lasts=2.0, cancelled_at=at) for at in (0.0, 0.125, 0.5, 0.5, 1.0)], settings)
 
-    def like_new_after(self, load: Load, settings: Settings) -> None:
+    def test_refusal_gives_back(self, settings: Any) -> None:
+        """After tasks that another plugin has refused, and a rest, it behaves as new.
+
+        Nobody gives back what ``atm_admit`` books for a task that is then refused: book in ``atm_admitted``.
+        """
+        self.like_new_after([Piece(lasts=0.25)] * 4, settings, Objects())
+
+    def like_new_after(self, load: Load, settings: Settings, *others: Any) -> None:
         """Run ``load`` over and over; then the same tasks must begin as early as under a new strategy."""
-        play = Play(self, load, [self.factory(**settings)])
+        play = Play(self, load, [self.factory(**settings), *others])
 
         async def main() -> Tuple[float, List[Any]]:
             await play.manager.idle()
@@ -56,6 +64,8 @@ class BooksTests(Subject):
                 await one.join()
                 one.look_at_results()
                 await rest(play)
+            for other in others:
+                play.manager.unregister(other)
             at = asyncio.get_running_loop().time()
             probes = await probe(play, at)
             await play.manager.aclose()
@@ -64,6 +74,20 @@ class BooksTests(Subject):
         at, probes = play.in_loop(main())
         if not self.remembers:
             check_like_new(probes, probes_of_new(self, settings, at))
+
+
+class Objects:
+    """Refuses every second task, after the others were asked."""
+
+    def __init__(self) -> None:
+        self._objects = False
+
+    @hookimpl(trylast=True)
+    def atm_admit(self) -> None:
+        """The last word."""
+        self._objects = not self._objects
+        if self._objects:
+            raise Objection("every second task is refused")
 
 
 async def rest(play: Play, until: Optional[float] = None) -> None:

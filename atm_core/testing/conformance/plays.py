@@ -29,7 +29,7 @@ from atm_core.testing.recorder import Recorder
 if TYPE_CHECKING:
     from atm_core.testing.conformance.subject import Subject
 
-__all__ = ["Load", "NoErrors", "Piece", "Play", "WorkFailed", "check"]
+__all__ = ["Load", "NoErrors", "Objection", "Piece", "Play", "WorkFailed", "check"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,10 @@ def check(holds: Any, message: str) -> None:
 
 class WorkFailed(Exception):
     """What the work of the kit raises when it is to fail: which piece."""
+
+
+class Objection(TaskRejected):
+    """What a plugin of the kit refuses a task with."""
 
 
 class Piece(NamedTuple):
@@ -212,6 +216,8 @@ class Play:
 
     def _check_refusal(self, what: str, error: Any) -> None:
         why = f"{what} failed with {error!r}, caused by {getattr(error, '__cause__', None)!r}"
+        if isinstance(error, Objection):
+            return
         check(isinstance(error, TaskRejected), why)
         check("rejects" in self.subject.kind, f"{why}: add 'rejects' to kind if it may be")
 
