@@ -229,6 +229,7 @@ class Life:
                 await asyncio.wait(self._late)
             await self.tell("atm_manager_stopped")
         finally:
+            self._ends = None
             if stopping is not None and not stopping.done():
                 stopping.set_result(None)
 

@@ -58,7 +58,7 @@ class Floor:
     """The least for: own asyncio task, so many at once, first in first out, a handle; and more, rung by rung."""
 
     def __init__(self, n: int, context: bool, claims: bool) -> None:
-        self.make, self.primes = task_maker(asyncio.get_running_loop(), "floor")
+        self.make, self.primes, _ = task_maker(asyncio.get_running_loop(), "floor")
         self.context = context
         self.claimed: Set[Any] = set()
         self.claims = claims
