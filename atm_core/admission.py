@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context, copy_context
 from threading import get_ident
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from atm_core.errors import ManagerStateError, TaskRejected, WorkError
 from atm_core.lanes import hook_error
 from atm_core.task import CANCELLED, PENDING, Task
-from atm_core.work import claim, close_work
+from atm_core.work import close_work
 
 if TYPE_CHECKING:
     from atm_core.scheduler import Scheduler
@@ -50,7 +51,7 @@ def add(
     if args is None:
         claimed = scheduler.claimed
         before = len(claimed)
-        claimed.add(claim(work))
+        claimed.add(work if type(work) is CoroutineType else id(work))  # see scheduler.release_work
         if len(claimed) == before:
             raise WorkError(f"{work!r} is added already: a coroutine runs only once; submit its function instead")
     if task is None:

@@ -14,6 +14,7 @@ import math
 import time
 from contextvars import Context
 from threading import get_ident
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from atm_core import attempts
@@ -28,7 +29,6 @@ from atm_core.outcome import Outcome
 from atm_core.sleepers import Sleepers
 from atm_core.task import PENDING, RUNNING, Task
 from atm_core.waits import Waits
-from atm_core.work import claim
 
 if TYPE_CHECKING:
     from atm_core.manager import TaskManager
@@ -83,7 +83,7 @@ class Scheduler:
         self.sleepers = Sleepers()
         self.inner: Set[Task[Any]] = set()  # stand for held tasks, which are asked about in their place
         self.waits = Waits(self)
-        self.claimed: Set[Any] = set()  # the awaitables of pending tasks, each of which can run only once
+        self.claimed: Set[Any] = set()  # coroutines of pending tasks, or ids of other awaitables: each runs only once
         self.cancelling: Set[Task[Any]] = set()
         self.older: Dict[Task[Any], HookCalls] = {}  # of attempts that began before plugins changed
         self.origin: Optional[Origin] = None
@@ -339,7 +339,8 @@ class Scheduler:
             if not self._start_anyway(task, now, hooks.index(started), error):
                 return
         if task._args is None:
-            self.claimed.discard(claim(task._work))
+            work = task._work
+            self.claimed.discard(work if type(work) is CoroutineType else id(work))
         task._attempts += 1
         self.attempts += 1
         if self.for_room:
@@ -392,8 +393,10 @@ class Scheduler:
         self.sleepers.forget(task)
 
     def release_work(self, task: Task[Any]) -> None:
+        """The task's awaitable is claimed no more: itself if it is a coroutine; others may be equal, or have no hash."""
         if task._args is None:
-            self.claimed.discard(claim(task._work))
+            work = task._work
+            self.claimed.discard(work if type(work) is CoroutineType else id(work))
 
     # The way out.
 

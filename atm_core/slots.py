@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Awaitable, Deque, Dict, Generator, Hashable, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Deque, Dict, Generator, Hashable, List, Optional, Set, Tuple, Type
 
 from atm_core.hookspecs import hookimpl
 from atm_core.strategy import Cost, Gate, Key
@@ -35,7 +35,8 @@ class SlotGate(Gate):
     def __init__(self, *, key: Key = None, cost: Cost = None) -> None:
         super().__init__(key=key, cost=cost)
         self._plain = self._key is None and self._cost is None
-        self._shared = _Pool(None)  # of the key None; the only one without keys
+        self._make_pool: Type[_Pool] = _Pool if self._cost is None else _Sums
+        self._shared = self._make_pool(None)  # of the key None; the only one without keys
         self._pools: Dict[Hashable, _Pool] = {}  # of the keys in use; dropped when the last slot comes back
         self._held: Dict[Task[Any], Tuple[_Pool, float]] = {}
         self._lent: Dict[Task[Any], _Loan] = {}
@@ -85,14 +86,12 @@ class SlotGate(Gate):
     def atm_started(self, task: Task[Any], now: float) -> None:
         """Take the slots."""
         if self._plain:
-            pool = self._shared
-            pool.used += 1
-            pool.holders += 1
+            self._shared.used += 1
             return
         key, cost = self.key_of(task), self.cost_of(task)
         found = self._shared if key is None else self._pools.get(key)
         if found is None:
-            found = self._pools[key] = _Pool(key)
+            found = self._pools[key] = self._make_pool(key)
         found.take(cost)
         self._held[task] = (found, cost)  # remembered: the metadata may be different by the time they come back
 
@@ -100,9 +99,7 @@ class SlotGate(Gate):
     def atm_finished(self, task: Task[Any]) -> None:
         """Give the slots back."""
         if self._plain and not self._lent:
-            pool = self._shared
-            pool.used -= 1
-            pool.holders -= 1
+            self._shared.used -= 1
             return
         pool, cost = (self._shared, 1) if self._plain else self._held.pop(task)
         if not self._lent or task not in self._lent:
@@ -207,23 +204,37 @@ class _Return:
 class _Pool:
     """The slots of one key."""
 
-    __slots__ = ("holders", "key", "lent", "returning", "used")
+    __slots__ = ("key", "lent", "returning", "used")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.used: float = 0
-        self.holders = 0
         self.lent = 0
         self.returning: Deque[_Loan] = deque()
 
     def take(self, cost: float) -> None:
         self.used += cost
-        self.holders += 1
 
     def give(self, cost: float) -> None:
-        self.holders -= 1
-        # Sums of costs such as 0.1 are not exact: what is left over of them would stay for ever.
-        self.used = self.used - cost if self.holders else 0
+        self.used -= cost
+
+
+class _Sums(_Pool):
+    """With costs, whose sums are not exact (0.1 + 0.2): nothing is left of them when all have come back."""
+
+    __slots__ = ("_holders",)
+
+    def __init__(self, key: Hashable) -> None:
+        super().__init__(key)
+        self._holders = 0
+
+    def take(self, cost: float) -> None:
+        super().take(cost)
+        self._holders += 1
+
+    def give(self, cost: float) -> None:
+        self._holders -= 1
+        self.used = self.used - cost if self._holders else 0
 
 
 class _Loan:

@@ -11,7 +11,7 @@ from typing import Any, Awaitable, Callable, Dict, Mapping, Optional, Tuple, Typ
 
 from atm_core.errors import WorkError
 
-__all__ = ["awaitable_of", "check_callable", "check_work", "claim", "close_work", "copied", "in_thread"]
+__all__ = ["awaitable_of", "check_callable", "check_work", "close_work", "copied", "in_thread"]
 
 T = TypeVar("T")
 
@@ -94,11 +94,6 @@ def copied(metadata: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
     if not isinstance(metadata, (dict, Mapping)):  # an abstract class alone takes five times as long
         raise WorkError(f"metadata must be a mapping such as a dict, got {metadata!r}")
     return dict(metadata)
-
-
-def claim(work: Any) -> Any:
-    """What stands for an awaitable in a set: two that are equal are still two, and some have no hash."""
-    return work if type(work) is types.CoroutineType else id(work)
 
 
 def close_work(work: Any) -> None:

@@ -109,21 +109,22 @@ class FixedWindowStrategy(Gate):
         if self._plain:
             self._unbegun[task] = self._shared
             self._shared[1].unbegun += 1
-            self._shared[1].starting += 1
             return
         key, cost = self.key_of(task), self.cost_of(task)
         window = self._windows.get(key)
         if window is None:
             window = self._windows[key] = _Window()
-        window.unbegun += cost
-        window.starting += 1
+        window.enter(cost)
         self._unbegun[task] = (key, window, cost)
 
     @hookimpl
     def atm_began(self, task: Task[Any], now: float) -> None:
         """It counts, in the window that is open now or that it opens."""
         key, window, cost = self._unbegun.pop(task)
-        window.leave(cost)
+        if self._plain:
+            window.unbegun -= 1
+        else:
+            window.leave(cost)
         if now < window.closes_at:
             window.used += cost
             return
@@ -138,7 +139,10 @@ class FixedWindowStrategy(Gate):
         """A start that never came to its first step does not count."""
         if self._unbegun and task in self._unbegun:
             _, window, cost = self._unbegun.pop(task)
-            window.leave(cost)
+            if self._plain:
+                window.unbegun -= 1
+            else:
+                window.leave(cost)
 
     def _closing(self, now: float) -> float:
         if self.align == "first":
@@ -165,6 +169,10 @@ class _Window:
         self.used: float = 0
         self.unbegun: float = 0  # the cost of those between start and first step
         self.starting = 0  # their number
+
+    def enter(self, cost: float) -> None:
+        self.starting += 1
+        self.unbegun += cost
 
     def leave(self, cost: float) -> None:
         self.starting -= 1
