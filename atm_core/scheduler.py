@@ -393,7 +393,7 @@ class Scheduler:
         self.sleepers.forget(task)
 
     def release_work(self, task: Task[Any]) -> None:
-        """The task's awaitable is claimed no more: the coroutine; or an id, since others may be equal, or have no hash."""
+        """The task's awaitable is claimed no more: a coroutine itself; an id for others, which may be equal."""
         if task._args is None:
             work = task._work
             self.claimed.discard(work if type(work) is CoroutineType else id(work))
