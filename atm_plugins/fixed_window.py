@@ -52,11 +52,8 @@ class FixedWindowStrategy(Gate):
         self._epoch = 0.0  # what the loop's clock shows at a multiple of the window
         self._windows: OrderedDict[Hashable, _Window] = OrderedDict()  # the one opened longest ago first
         self._plain = self._key is None and self._cost is None
-        self._shared: Tuple[Hashable, _Window, float] = (
-            None,
-            _Window(),
-            1,
-        )  # without keys and costs: the same for every task
+        self._only = _Window()  # without keys and costs
+        self._shared: Tuple[Hashable, _Window, float] = (None, self._only, 1)  # the same for every task
         self._unbegun: Dict[Task[Any], Tuple[Hashable, _Window, float]] = {}  # started, the first step still to come
 
     def capacity(self, key: Hashable) -> float:
@@ -65,7 +62,7 @@ class FixedWindowStrategy(Gate):
 
     def remaining(self, key: Hashable, now: float) -> float:
         """How many more may start in the present window; all of them if none is open."""
-        window = self._shared[1] if self._plain else self._windows.get(key)
+        window = self._only if self._plain else self._windows.get(key)
         if window is None:
             return self.max_requests
         return self.max_requests - window.unbegun - (window.used if now < window.closes_at else 0)
@@ -87,9 +84,10 @@ class FixedWindowStrategy(Gate):
     @hookimpl
     def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:
         """At once while the window has room, otherwise when it closes."""
-        cost: float = 1
         if self._plain:
-            window = self._shared[1]
+            window, cost = self._only, 1.0
+            if now < window.closes_at and window.used + window.unbegun < self.max_requests:
+                return now  # the most frequent answer
         else:
             cost = self.cost_of(task)
             found = self._windows.get(self.key_of(task))
@@ -108,7 +106,7 @@ class FixedWindowStrategy(Gate):
         """It takes its place, but counts only with its first step."""
         if self._plain:
             self._unbegun[task] = self._shared
-            self._shared[1].unbegun += 1
+            self._only.unbegun += 1
             return
         key, cost = self.key_of(task), self.cost_of(task)
         window = self._windows.get(key)
