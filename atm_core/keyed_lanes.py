@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, Hashable, List, Optional, Tuple, Type
 
 from atm_core.calls import HookCalls
 from atm_core.compat import RAISED
@@ -164,16 +164,15 @@ class ManyLanes(Board):
         return key
 
     def _key(self, task: Task[Any]) -> Tuple[Hashable, ...]:
-        answers: List[Hashable] = []
+        position, answers = 0, []
         try:
-            for lane in self.calls.lane:
-                answers.append(lane(task))
-            key = tuple(answers)
-            hash(key)
+            for position, lane in enumerate(self.calls.lane):
+                answer = lane(task)
+                hash(answer)
+                answers.append(answer)
         except RAISED as error:
-            position = len(answers) if len(answers) < len(self.calls.lane) else _first_without_hash(answers)
             raise hook_error(self.calls, "atm_lane", position, task, error) from error
-        return key
+        return tuple(answers)
 
     def _moved(self, task: Task[Any], lane: Lane) -> bool:
         """Whether the task belongs elsewhere by now, since its metadata was changed."""
@@ -268,15 +267,6 @@ class ManyLanes(Board):
         while times and (times[0][2].armed_at != times[0][0] or self._groups.get(times[0][2].name) is not times[0][2]):
             heapq.heappop(times)
         return times[0][0] if times else math.inf
-
-
-def _first_without_hash(answers: Sequence[Any]) -> int:
-    for position, answer in enumerate(answers):
-        try:
-            hash(answer)
-        except TypeError:
-            return position
-    return 0
 
 
 class _Last:
