@@ -190,7 +190,7 @@ def test_aligned_windows_where_starts_are_not_eager():
 
 
 def test_nothing_starts_after_a_keyboard_interrupt():
-    """A task that starts while the loop is shut down is never settled; by the real end of a program, not a virtual one."""
+    """A task that starts while the loop is shut down is never settled: by the real end of a program, no virtual one."""
     tasks = []
 
     async def main():
