@@ -55,6 +55,18 @@ class SlotGate(Gate):
         """How much runs now under ``key``."""
         return self._shared.used if key is None else self._pools[key].used if key in self._pools else 0
 
+    def lends(self, task: Task[Any]) -> bool:
+        """Whether a running task has lent its slots, since it waits for another."""
+        return task in self._lent
+
+    def books(self, task: Task[Any]) -> bool:
+        """Whether slots are booked for a running task, lent ones too; noted only with ``key`` or ``cost``."""
+        return task in self._held
+
+    def booked_key(self, task: Task[Any]) -> Hashable:
+        """The key under which a running task's slots are booked, whatever its metadata say by now."""
+        return None if self._plain else self._held[task][0].key
+
     def grant(self, key: Hashable = None) -> None:
         """Give free slots to the tasks that lent theirs and want to go on."""
         pool = self._shared if key is None else self._pools.get(key)

@@ -230,3 +230,26 @@ def test_a_long_chain_of_waits():
             return await tasks[1999]
 
     assert run(main()) == 1999
+
+
+def test_a_gate_tells_what_it_has_booked():
+    """For subclasses: who lends, and under which key, though the metadata have changed."""
+
+    async def main():
+        limit = ConcurrentLimitStrategy(1, key="host")
+        async with TaskManager(limit) as manager:
+
+            async def parent():
+                me.metadata["host"] = "b"
+                assert (limit.books(me), limit.lends(me), limit.booked_key(me)) == (True, False, "a")
+                child = manager.add_task(lambda: asyncio.sleep(1), {"host": "c"})
+                asyncio.get_running_loop().call_later(0.5, lambda: lent.append(limit.lends(me)))
+                await child
+
+            lent = []
+            me = manager.add_task(parent, {"host": "a"})
+            await me
+            assert lent == [True]  # until the wait ends
+            assert not limit.books(me)
+
+    run(main())

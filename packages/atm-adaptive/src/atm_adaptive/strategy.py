@@ -179,7 +179,7 @@ class AdaptiveStrategy(SlotGate):
         if self._key is None:
             control = self._keyless
         else:
-            key = self._held[task][0].key  # asked once: a function may answer something else now, or raise
+            key = self.booked_key(task)  # asked once: a function may answer something else now, or raise
             control = self._controls.take(key)
             self._held_by[task] = key, control
         control.started(task, now)

@@ -45,18 +45,18 @@ class ResourceSlots(SlotGate):
 
     def return_slot(self, task: Task[Any], resource: Resource) -> None:
         """The task has ended on this resource."""
-        if task not in self._lent:
+        if not self.lends(task):
             self._fleet.load(resource, resource.running - 1)
         super().atm_finished(task)
 
     @hookimpl
     def atm_awaited(self, task: Task[Any], by: Task[Any]) -> None:
         """Lend the slot of ``by``."""
-        if by not in self._held:
+        if not self.books(by):
             super().atm_started(by, by.added_at)
-        lent = by in self._lent
+        lent = self.lends(by)
         super().atm_awaited(task, by)
-        if by in self._lent and not lent:
+        if self.lends(by) and not lent:
             resource = self._serving[by]
             self._fleet.load(resource, resource.running - 1)
         self.wake_lanes()

@@ -245,7 +245,7 @@ class WeightedRoundRobinStrategy(ResourceSlots):
         """Give the slot back, and see what the outcome says about the resource."""
         fleet = self._fleet
         resource = self._serving.pop(task)
-        if task in self._held:
+        if self.books(task):
             self.return_slot(task, resource)
         else:
             resource.running -= 1
