@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context, copy_context
 from threading import get_ident
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
+from atm_core.compat import references
 from atm_core.errors import ManagerStateError, TaskRejected, WorkError
 from atm_core.lanes import hook_error
 from atm_core.task import CANCELLED, PENDING, Task
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "add", "wrong_thread"]
 
 _new = object.__new__
+#: References to work of which nobody else knows, who could add it again: the caller's or the task's, ours, the call's.
+_ALONE = 3
 
 
 class Origin:
@@ -48,12 +50,8 @@ def add(
         _look_for_loop(scheduler)
     elif scheduler.starting and get_ident() != scheduler.thread:
         raise wrong_thread()
-    if args is None:
-        claimed = scheduler.claimed
-        before = len(claimed)
-        claimed.add(work if type(work) is CoroutineType else id(work))  # see scheduler.release_work
-        if len(claimed) == before:
-            raise WorkError(f"{work!r} is added already: a coroutine runs only once; submit its function instead")
+    if args is None and references(work) > _ALONE and not scheduler.claim(work):
+        raise WorkError(f"{work!r} is added already: a coroutine runs only once; submit its function instead")
     if task is None:
         task = _new(Task)
         task._work = work
@@ -70,9 +68,9 @@ def add(
     if origin is None or context != origin.context:
         origin = scheduler.origin = Origin(scheduler, context)
     task._origin = origin
-    if scheduler.admits:
-        _admit(scheduler, task, now)
     scheduler.open += 1
+    if scheduler.admits and not _admit(scheduler, task, now):
+        return task  # type: ignore[no-any-return]
     if scheduler.push is not None:
         scheduler.push(task)
     else:
@@ -88,7 +86,8 @@ def _look_for_loop(scheduler: Scheduler) -> None:
         scheduler.bind(loop)
 
 
-def _admit(scheduler: Scheduler, task: Task[Any], now: float) -> None:
+def _admit(scheduler: Scheduler, task: Task[Any], now: float) -> bool:
+    """Ask all strategies; false if one of them has settled the task."""
     position, hook = 0, "atm_admit"
     outer, scheduler.admitting = scheduler.admitting, task
     try:
@@ -102,16 +101,20 @@ def _admit(scheduler: Scheduler, task: Task[Any], now: float) -> None:
     except BaseException as error:
         refused = isinstance(error, TaskRejected) or not isinstance(error, Exception)
         failed = None if refused else hook_error(scheduler.calls, hook, position, task, error)
-        scheduler.rejected += 1
-        scheduler.release_work(task)
-        scheduler.forget(task)
-        work, task._origin, task._state = task._work, None, CANCELLED
-        close_work(work)
+        if task._state is PENDING:
+            scheduler.rejected += 1
+            scheduler.open -= 1
+            scheduler.release_work(task)
+            scheduler.forget(task)
+            work, task._origin, task._state = task._work, None, CANCELLED
+            close_work(work)
+            scheduler.check_joined()
         if failed is None:
             raise
         raise failed from error
     finally:
         scheduler.admitting = outer
+    return task._state is PENDING
 
 
 def wrong_thread() -> ManagerStateError:

@@ -18,7 +18,7 @@ from atm_core.compat import RAISED
 from atm_core.completion import ended_badly, ended_well, go_on
 from atm_core.lanes import hook_error
 from atm_core.task import _current
-from atm_core.work import awaitable_of
+from atm_core.work import awaitable_of, close_work
 
 if TYPE_CHECKING:
     from atm_core.scheduler import Scheduler
@@ -83,6 +83,8 @@ async def full(scheduler: Scheduler, task: Task[Any]) -> None:
                 if elsewhere is not None:
                     break
             value = await (task.call() if elsewhere is None else elsewhere)
+        if task._args is None:
+            close_work(task._work)  # if it was not needed elsewhere
     except BaseException as error:
         ended_badly(scheduler, task, error, began)
         if _belongs_to_the_loop(error):

@@ -7,11 +7,22 @@ import functools
 import sys
 from typing import Any, Callable, Dict, Iterable, Tuple
 
-__all__ = ["RAISED", "cancel", "coroutine_of", "distributions", "load_toml", "task_maker"]
+__all__ = ["RAISED", "cancel", "coroutine_of", "distributions", "load_toml", "references", "task_maker"]
 
 #: What a stranger's function may raise and we go on. From Python 3.8 on, a ``CancelledError`` is no ``Exception``; and
 #: it is what the result of a cancelled task raises.
 RAISED = (Exception, asyncio.CancelledError)
+
+if sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 14):
+    references = sys.getrefcount
+else:
+
+    def references(__object: Any) -> int:
+        """How many references there are to an object, this call's among them.
+
+        At most: Python tells it only where a call takes over what it is passed, and nothing is borrowed.
+        """
+        return sys.maxsize
 
 
 def task_maker(loop: Any, name: str) -> Tuple[Callable[[Any], asyncio.Task[Any]], bool, bool]:

@@ -26,7 +26,10 @@ Functions = Tuple[Function, ...]
 
 def ended_well(scheduler: Scheduler, task: Task[Any], value: Any, began: Optional[float]) -> None:
     """The work returned."""
-    scheduler.running.pop(task, None)
+    if scheduler.at_start is task:
+        scheduler.at_start = None
+    else:
+        scheduler.running.pop(task, None)
     if not scheduler.brief or scheduler.older:
         _end(scheduler, task, Outcome(value), began)
         return
@@ -61,9 +64,12 @@ def ended_well(scheduler: Scheduler, task: Task[Any], value: Any, began: Optiona
 
 def ended_badly(scheduler: Scheduler, task: Task[Any], error: BaseException, began: Optional[float]) -> None:
     """The work raised, was cancelled, or never began."""
-    scheduler.running.pop(task, None)
-    if task._args is None and task._attempts == 1 and began is None:
-        close_work(task._work)
+    if scheduler.at_start is task:
+        scheduler.at_start = None
+    else:
+        scheduler.running.pop(task, None)
+    if task._args is None:
+        close_work(task._work)  # if it never began
     cancelled = isinstance(error, (asyncio.CancelledError, GeneratorExit))
     trace = error.__traceback__
     if trace is not None:
@@ -93,12 +99,16 @@ def _end(
 
 
 def conclude(scheduler: Scheduler, task: Task[Any], outcome: Outcome, now: float) -> None:
-    """An attempt has ended, or was refused: again, or settled?"""
+    """An attempt has ended, or was refused: again, or settled? Nothing, if a hook has settled the task meanwhile."""
+    if task.done():
+        return
     again_at, owner = None, ""
     final = scheduler.shut or task in scheduler.cancelling or task in scheduler.inner
     if scheduler.calls.again and not final:
         again_at, owner, outcome = _ask_again(scheduler, task, outcome, now)
-    if again_at is None:
+        if task.done():
+            return
+    if again_at is None or task in scheduler.cancelling:
         settle(scheduler, task, outcome, now)
         return
     task._state = PENDING

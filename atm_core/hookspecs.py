@@ -94,7 +94,8 @@ class Scheduling:
 
         Tasks for which every gate gives the same answers form a lane; only its first task is asked
         ``atm_ready_at``, and one waiting lane never blocks another. It is asked when the task is queued, and again
-        when it is first in its lane: if the answer has changed, the task changes lanes. ::
+        once its gates have answered: if it has changed, the task changes lanes; if not, ``atm_started`` must find it
+        unchanged as well. ::
 
             @hookimpl
             def atm_lane(self, task):

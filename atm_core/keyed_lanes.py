@@ -16,9 +16,9 @@ from typing import Any, Dict, Hashable, List, Optional, Tuple, Type
 from atm_core.calls import HookCalls
 from atm_core.compat import RAISED
 from atm_core.errors import HookError
-from atm_core.lane_queue import FifoLane, Lane, SortedLane, rank
+from atm_core.lane_queue import FifoLane, Lane, SortedLane, rank, waits
 from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
-from atm_core.task import Task
+from atm_core.task import PENDING, Task
 
 __all__ = ["ManyLanes", "make_board"]
 
@@ -67,17 +67,10 @@ class ManyLanes(Board):
             lane.let_out_by = None
             entry = lane.head()
             if entry is None:
-                self._lanes.pop(lane.key, None)
+                self._drop(lane)
                 self._advance(group)
                 continue
             task, gate = entry[4], 0
-            if self.calls.lane and self._moved(task, lane):
-                self._take(lane, group)
-                try:
-                    self._put(rank(entry), task, self._key(task))
-                except HookError as error:
-                    return Refused(task, error)
-                continue
             try:
                 blocked = None
                 for gate, ready_at in enumerate(self.calls.ready_at):
@@ -86,15 +79,26 @@ class ManyLanes(Board):
                         blocked = self._must_wait(task, now, gate, at)
                         break
             except RAISED as error:
-                self._take(lane, group)
-                return self._refused(task, error, gate)
+                return self._refused(task, error, gate) if self._take(entry, group) else LATER
+            # Seen last, since a gate may have changed what the lane hangs on.
+            if self.calls.lane and self._moved(task, lane):
+                try:
+                    key = self._key(task)
+                except HookError as error:
+                    return Refused(task, error) if self._take(entry, group) else LATER
+                if not self._take(entry, group):
+                    return LATER
+                self._put(rank(entry), task, key)
+                continue
             if blocked is None and self._groups:
                 blocked = self._outranked(lane, entry, group)
             if blocked is None:
-                self._take(lane, group)
+                if not self._take(entry, group):
+                    return LATER
                 task._place = lane
                 return task
-            self._park(lane, entry, group, *blocked)
+            if not self._park(entry, group, *blocked):
+                return LATER
         self.wake_at = self._next_time()
         return None
 
@@ -133,6 +137,8 @@ class ManyLanes(Board):
             return
         entry = task._place
         order = self._order(task, now)
+        if not waits(entry):  # the hook has just settled it, or had it ordered again
+            return
         lane = entry[5]
         was_first = lane.first() is entry
         task._place = fresh = (order, *entry[1:])  # the old entry is dead now
@@ -187,6 +193,8 @@ class ManyLanes(Board):
         return False
 
     def _put(self, ranked: Any, task: Task[Any], key: Tuple[Hashable, ...]) -> None:
+        if task._state is not PENDING:  # a hook has just settled it
+            return
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = self._make_lane(key)
@@ -195,17 +203,37 @@ class ManyLanes(Board):
         if lane.push(entry):
             self._let_out(lane, None)
 
-    def _take(self, lane: Lane, group: Optional[_Group]) -> None:
-        """The first task leaves the lane; the lane's next one, and the next of the group that let it out, may try."""
+    def _take(self, entry: Any, group: Optional[_Group]) -> bool:
+        """The first entry leaves its lane; the lane's next one, and the next of the group that let it out, may try.
+
+        Returns:
+            False, and nothing leaves, if a gate has settled the task, or put another one before it.
+        """
+        lane: Lane = entry[5]
+        if self._overtaken(entry, group):
+            return False
         lane.pop()
+        entry[4]._place = None
         lane.live -= 1
         if lane.live:
             self._let_out(lane, None)
         else:
-            self._lanes.pop(lane.key, None)
+            self._drop(lane)
             lane.keep([])  # the task that starts refers to it
         if group is not None:
             self._advance(group)
+        return True
+
+    def _drop(self, lane: Lane) -> None:
+        if self._lanes.get(lane.key) is lane:  # and not its successor
+            del self._lanes[lane.key]
+
+    def _overtaken(self, entry: Any, group: Optional[_Group]) -> bool:
+        """Whether the entry that was asked about is no more the first one; its lane is among the ready ones then."""
+        if waits(entry) and entry[5].first() is entry:
+            return False
+        self._advance(group)
+        return True
 
     def _let_out(self, lane: Lane, by: Optional[_Group]) -> None:
         """The lane's first task is to be asked (again)."""
@@ -217,7 +245,11 @@ class ManyLanes(Board):
         order, added_at, again, n = (self._sample, -math.inf, 0, 0) if entry is None else entry[:4]
         heapq.heappush(self._ready, (order, added_at, again, n, lane.ticket, lane))
 
-    def _park(self, lane: Lane, entry: Any, let_out_by: Optional[_Group], gate: int, until: float) -> None:
+    def _park(self, entry: Any, let_out_by: Optional[_Group], gate: int, until: float) -> bool:
+        """The entry's lane has to wait; false if :meth:`_take` would not find it."""
+        lane: Lane = entry[5]
+        if self._overtaken(entry, let_out_by):
+            return False
         name = self._group_name(gate, lane.key)
         group = self._groups.get(name)
         if group is None:
@@ -229,6 +261,7 @@ class ManyLanes(Board):
             heapq.heappush(self._times, (until, next(self._count), group))
         if let_out_by is not group:
             self._advance(let_out_by)
+        return True
 
     def _outranked(self, lane: Lane, entry: Any, let_out_by: Optional[_Group]) -> Optional[Tuple[int, float]]:
         """A gate for which a better task waits already: a small one must not starve a large one."""

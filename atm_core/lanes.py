@@ -11,7 +11,7 @@ import abc
 import heapq
 import math
 from collections import deque
-from typing import Any, Callable, Deque, List, Optional, Tuple
+from typing import Any, Deque, List, Optional, Tuple
 
 from atm_core.calls import HookCalls
 from atm_core.compat import RAISED
@@ -144,18 +144,17 @@ class OneLane(Board):
     def next(self, now: float) -> Any:
         if self.parked:
             return None
-        queue, gates = self.queue, self._gates
-        take: Callable[[], Any]
+        queue, gates, returned = self.queue, self._gates, self._returned
         while True:
-            if self._returned and not (queue and queue[0]._added_at < self._returned[0][0]):
-                task, take = self._returned[0][2], self._take_returned
+            if returned and not (queue and queue[0]._added_at < returned[0][0]):
+                task, back = returned[0][2], True
             elif queue:
-                task, take = queue[0], queue.popleft
+                task, back = queue[0], False
             else:
                 self.wake_at = math.inf
                 return None
             if task._state is not PENDING:
-                take()
+                self._take(task)
                 self._dead -= 1
                 continue
             ready_at = None
@@ -163,32 +162,53 @@ class OneLane(Board):
                 for ready_at in gates:
                     at = ready_at(task, now)
                     if at is not None and not at <= now:
-                        self.parked = True
-                        gate = gates.index(ready_at)
-                        if at == _NEVER:
-                            self.waits[gate] += 1
-                            self.wake_at = _NEVER
-                        else:
-                            self.wake_at = self._must_wait(task, now, gate, at)[1]
-                        return None
+                        return self._wait(task, now, gates.index(ready_at), at)
             except RAISED as error:
                 self.parked = False  # perhaps it was said already that this task has to wait
-                take()
+                if task._state is not PENDING:
+                    return LATER
+                self._take(task)
                 return self._refused(task, error, gates.index(ready_at))
-            take()
+            if task._state is not PENDING:  # a gate settled it
+                return LATER
+            if back:
+                self._take(task)
+            else:
+                queue.popleft()
             return task
 
-    def _take_returned(self) -> None:
-        heapq.heappop(self._returned)
+    def _wait(self, task: Task[Any], now: float, gate: int, at: Any) -> Any:
+        self.parked = True
+        if at == _NEVER:
+            self.waits[gate] += 1
+            until = _NEVER
+        else:
+            until = self._must_wait(task, now, gate, at)[1]
+        if task._state is not PENDING:
+            self.parked = False
+            return LATER
+        self.wake_at = until
+        return None
+
+    def _take(self, task: Task[Any]) -> None:
+        """It leaves; one that came back, from behind another if that one came back while the gates were asked."""
+        returned = self._returned
+        if self.queue and self.queue[0] is task:
+            self.queue.popleft()
+        elif returned[0][2] is task:
+            heapq.heappop(returned)
+        else:
+            returned[:] = [one for one in returned if one[2] is not task]
+            heapq.heapify(returned)
 
     def discard(self, task: Task[Any]) -> None:
         self.parked = False  # the one behind it may cost less
         self._dead += 1
         if self._dead > _SWEEP_ABOVE and self._dead * 2 > len(self.queue) + len(self._returned):
             waiting = [one for one in self.queue if one._state is PENDING]
-            self.queue.clear()  # the same object: the scheduler knows its end
+            self.queue.clear()  # the same object: the scheduler knows its end, and a gate may be asked just now
             self.queue.extend(waiting)
-            self._returned = [one for one in self._returned if one[2]._state is PENDING]
+            self._returned[:] = [one for one in self._returned if one[2]._state is PENDING]
             heapq.heapify(self._returned)
             self._dead = 0
 

@@ -1,6 +1,6 @@
 """What starts next, and when: the state of one manager, its queues, turns and timers.
 
-The way in stands in ``admission``, the end of an attempt in ``completion``.
+The way in stands in ``admission``, how an attempt begins and ends in ``starts`` and ``completion``.
 
 Everything here happens on the loop's thread and without a single ``await``: between "every gate says now" and "every
 strategy has booked it" nothing can come in between.
@@ -21,12 +21,13 @@ from atm_core import attempts
 from atm_core.admission import Origin, wrong_thread
 from atm_core.calls import HookCalls
 from atm_core.compat import RAISED, cancel, coroutine_of, task_maker
-from atm_core.completion import conclude, observe, settle
+from atm_core.completion import conclude, settle
 from atm_core.errors import HookError, ManagerStateError
 from atm_core.keyed_lanes import make_board
 from atm_core.lanes import LATER, Board, OneLane, Refused, hook_error
 from atm_core.outcome import Outcome
 from atm_core.sleepers import Sleepers
+from atm_core.starts import start
 from atm_core.task import PENDING, RUNNING, Task
 from atm_core.waits import Waits
 
@@ -52,11 +53,11 @@ class Scheduler:
 
     # Slots are for speed: an instance with more than thirty attributes gets a dictionary that nothing is cached for.
     __slots__ = (
-        "_attempt", "_context", "_eager", "_make", "_recoils", "_starts", "_timer", "_yields", "added_at", "admits",
-        "admitting", "attempts", "board", "brief", "busy", "calls", "cancelled", "cancelling", "claimed", "clock",
-        "failed", "for_room", "grain", "held", "inner", "joining", "loop", "manager", "name", "older", "open", "origin",
-        "paused", "primes", "push", "rejected", "running", "shut", "sleepers", "starting", "succeeded", "thread",
-        "turn_comes", "waits", "watches_begin",
+        "_context", "_recoils", "_timer", "_yields", "added_at", "admits", "admitting", "at_start", "attempt",
+        "attempts", "board", "brief", "busy", "calls", "cancelled", "cancelling", "claimed", "clock", "eager",
+        "failed", "for_room", "grain", "held", "inner", "joining", "loop", "make", "manager", "name", "older", "open",
+        "origin", "paused", "primes", "push", "rejected", "running", "shut", "sleepers", "starting", "succeeded",
+        "thread", "turn_comes", "waits", "watches_begin",
     )  # fmt: skip
 
     calls: HookCalls
@@ -71,8 +72,8 @@ class Scheduler:
         self.added_at = -math.inf  # of the task that was added last
         self.thread = 0
         self.primes = True
-        self._eager = False
-        self._make: Callable[[Any], asyncio.Task[Any]]
+        self.eager = False
+        self.make: Callable[[Any], asyncio.Task[Any]]
         self.starting = False  # between start and stop
         self.paused = False
         self.shut = False  # the loop is being shut down: nothing starts, nothing comes again
@@ -83,7 +84,7 @@ class Scheduler:
         self.sleepers = Sleepers()
         self.inner: Set[Task[Any]] = set()  # stand for held tasks, which are asked about in their place
         self.waits = Waits(self)
-        self.claimed: Set[Any] = set()  # coroutines of pending tasks, or ids of other awaitables: each runs only once
+        self.claimed: Set[Any] = set()  # awaitables of pending tasks to which others refer: each runs only once
         self.cancelling: Set[Task[Any]] = set()
         self.older: Dict[Task[Any], HookCalls] = {}  # of attempts that began before plugins changed
         self.origin: Optional[Origin] = None
@@ -94,7 +95,7 @@ class Scheduler:
         self.turn_comes = False  # a turn is on its way
         self._yields = False  # ... and until then nothing starts, since the last one had its fill
         self._recoils = False  # ... nor in the turn after that
-        self._starts: Optional[Task[Any]] = None
+        self.at_start: Optional[Task[Any]] = None  # in the middle of its start, and not among the running
         self.admitting: Optional[Task[Any]] = None
         self._context = Context()  # not that of an attempt that ends, which a timer would keep alive
         self.use(calls)
@@ -105,7 +106,7 @@ class Scheduler:
         """Work with these hooks from now on; running attempts end with those with which they began."""
         waiting = self.board.tasks() if hasattr(self, "board") else []
         if hasattr(self, "calls"):
-            for task in [*self.running, *([self._starts] if self._starts is not None else [])]:
+            for task in [*self.running, *([self.at_start] if self.at_start is not None else [])]:
                 self.older.setdefault(task, self.calls)
                 task._place = None
             holders = self.calls.owners["atm_hold"]
@@ -116,11 +117,13 @@ class Scheduler:
                     del self.held[task]
                     waiting.append(task)
         self.calls = calls
+        for task in waiting:
+            task._place = None
         self._use_board()
         self.admits = bool(calls.admit or calls.admitted)
         self.brief = not (calls.again or calls.settled) and len(calls.finished_plain) == len(calls.finished)
         self.watches_begin = bool(calls.began) or not self.brief
-        self._attempt = attempts.full if calls.execute or calls.around else attempts.plain
+        self.attempt = attempts.full if calls.execute or calls.around else attempts.plain
         now = self.clock()
         for task in waiting:
             self._join(task, now)
@@ -145,7 +148,7 @@ class Scheduler:
         plain = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
         self.clock = time.monotonic if plain else loop.time
         self.grain, self.added_at = (_GRAIN if plain else 0.0), -math.inf
-        self._make, self.primes, self._eager = task_maker(loop, self.name)
+        self.make, self.primes, self.eager = task_maker(loop, self.name)
         if abs(shift) > 1e-3:
             waiting = self.board.tasks()
             for task in [*waiting, *self.sleepers.until, *self.held]:
@@ -202,10 +205,15 @@ class Scheduler:
         self._join(task, now)
 
     def _join(self, task: Task[Any], now: float) -> None:
+        board = self.board
         try:
-            self.board.add(task, now)
+            board.add(task, now)
         except HookError as error:
             conclude(self, task, Outcome(None, error), now)
+        else:
+            if board is not self.board and task._state is PENDING:  # a hook has changed the plugins
+                task._place = None
+                self._join(task, now)
         self.soon()
 
     def sleep(self, task: Task[Any], at: float) -> None:
@@ -281,18 +289,18 @@ class Scheduler:
             while left:
                 task = board.next(now)
                 if task is None:
-                    self._yields = False
+                    self._yields = board is not self.board  # a hook changed the plugins: what waits is on the new one
                     break
                 left -= 1
-                if task is LATER:
+                if task is LATER or board is not self.board:
                     break
                 if type(task) is Refused:
                     conclude(self, task.task, Outcome(None, task.error), now)
                 else:
-                    self._start(task, now)
+                    start(self, task, now)
                     if self.paused or not self.starting or board is not self.board:
                         break
-                if self._eager:  # the start may have taken its time: it was the work's first step
+                if self.eager:  # the start may have taken its time: it was the work's first step
                     now = self.clock()
         finally:
             self.busy = False
@@ -327,83 +335,31 @@ class Scheduler:
         if not self.turn_comes:
             self._set_timer()
 
-    # Starts.
-
-    def _start(self, task: Task[Any], now: float) -> None:
-        task._state = RUNNING
-        hooks = self.calls.started
-        try:
-            for started in hooks:
-                started(task, now)
-        except RAISED as error:
-            if not self._start_anyway(task, now, hooks.index(started), error):
-                return
-        if task._args is None:
-            work = task._work
-            self.claimed.discard(work if type(work) is CoroutineType else id(work))
-        task._attempts += 1
-        self.attempts += 1
-        if self.for_room:
-            self.tell_room()
-        coro = self._attempt(self, task)
-        if self.primes:
-            coro.send(None)
-        if not self._eager:
-            self.running[task] = task._origin.context.run(self._make, coro)
-            return
-        self._starts = task  # the first step runs here, and with it perhaps the whole attempt
-        try:
-            made = task._origin.context.run(self._make, coro)
-        finally:
-            cancelled, self._starts = self._starts is None, None
-        if task._state is RUNNING and not made.done():
-            self.running[task] = made
-            if cancelled:
-                cancel(made)
-
-    def _start_anyway(self, task: Task[Any], now: float, position: int, error: BaseException) -> bool:
-        """A hook failed at a start: an observer's failure is logged, a gate's is the task's."""
-        calls = self.calls
-        gates = calls.owners["atm_ready_at"]
-        while True:
-            failed = hook_error(calls, "atm_started", position, task, error)
-            if failed.plugin in gates:
-                booked = calls.owners["atm_started"][:position]
-                outcome = Outcome(None, failed)
-                owners = zip(calls.owners["atm_finished"], calls.finished)
-                back = tuple(finished if owner in booked else _nothing for owner, finished in owners)
-                observe(calls, "atm_finished", back, task, outcome, now)
-                self.board.finished(task._place)
-                task._place = None
-                conclude(self, task, outcome, now)
-                return False
-            _log.error("%s", failed, exc_info=error)
-            try:
-                while position + 1 < len(calls.started):
-                    position += 1
-                    calls.started[position](task, now)
-                return True
-            except RAISED as another:
-                error = another
+    # What is kept of a task beside the task itself.
 
     def forget(self, task: Task[Any]) -> None:
-        """Drop what is kept of a task beside the task itself."""
+        """Drop it."""
         self.cancelling.discard(task)
         self.inner.discard(task)
         self.sleepers.forget(task)
 
+    def claim(self, work: Any) -> bool:
+        """Note an awaitable that somebody could add once more; whether nobody has."""
+        before = len(self.claimed)
+        self.claimed.add(_once(work))
+        return len(self.claimed) > before
+
     def release_work(self, task: Task[Any]) -> None:
-        """The task's awaitable is claimed no more: a coroutine itself; an id for others, which may be equal."""
+        """The task's awaitable is claimed no more."""
         if task._args is None:
-            work = task._work
-            self.claimed.discard(work if type(work) is CoroutineType else id(work))
+            self.claimed.discard(_once(task._work))
 
     # The way out.
 
     @property
     def busy_with(self) -> int:
         """How many tasks run."""
-        return len(self.running) + (self._starts is not None and self._starts not in self.running)
+        return len(self.running) + (self.at_start is not None and self.at_start not in self.running)
 
     @property
     def waiting(self) -> int:
@@ -440,8 +396,6 @@ class Scheduler:
             made = self.running.get(task)
             if made is not None:
                 cancel(made)
-            elif self._starts is task:
-                self._starts = None  # it cancels itself in its first step, before there is anything to cancel
             return True
         if self.held.pop(task, None) is None and task not in self.sleepers.until:
             self.board.discard(task)
@@ -535,5 +489,6 @@ class Scheduler:
                 waiter.set_result(None)
 
 
-def _nothing(*_: Any) -> None:
-    pass
+def _once(work: Any) -> Any:
+    """What stands for an awaitable in a set: a coroutine itself; an id for others, which may be equal."""
+    return work if type(work) is CoroutineType else id(work)

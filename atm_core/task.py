@@ -138,6 +138,8 @@ class Task(Generic[T]):
     @property
     def work(self) -> Any:
         """The awaitable or callable that was handed in; None once the task is settled."""
+        if self._args is None and self._state is PENDING and self._origin is not None:
+            self._origin.scheduler.claim(self._work)  # who asks might add it again
         return self._work
 
     @property

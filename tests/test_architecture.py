@@ -23,8 +23,8 @@ ROOT = Path(atm_core.__file__).parent
 #: Each module may import what stands before it.
 ORDER = [
     "compat", "errors", "settings", "outcome", "work", "task", "hookspecs", "calls", "plugins", "discovery", "strategy",
-    "slots", "lanes", "lane_queue", "keyed_lanes", "admission", "completion", "attempts", "waits", "alarms", "sleepers",
-    "scheduler", "life", "four_methods", "report", "mapping", "threads",
+    "slots", "lanes", "lane_queue", "keyed_lanes", "admission", "completion", "starts", "attempts", "waits", "alarms",
+    "sleepers", "scheduler", "life", "four_methods", "report", "mapping", "threads",
     "manager", "config",
 ]  # fmt: skip
 

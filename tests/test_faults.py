@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from atm_core import (
     FixedWindowStrategy,
     ManagerStateError,
     SettingError,
+    Task,
     TaskManager,
     TaskState,
     WorkError,
@@ -194,6 +196,87 @@ def test_the_same_coroutine_twice():
             again = manager.add_task(coroutine)
             with pytest.raises(RuntimeError, match="already awaited coroutine"):
                 await again
+
+    run(main())
+
+
+def _twice_by_a_variable(add):
+    coroutine = value()
+    add(coroutine)
+    add(coroutine)
+
+
+def _twice_from_a_list(add):
+    coroutines = [value(), value()]
+    for _ in range(2):
+        for coroutine in coroutines:
+            add(coroutine)
+
+
+def _twice_by_one_caller_after_another(add):
+    def helper(coroutine):
+        return add(work=coroutine)
+
+    coroutines = [value()]
+    helper(coroutines[0])
+    helper(coroutines.pop())
+
+
+def _twice_by_a_partial(add):
+    again = functools.partial(add, value())
+    again()
+    again()
+
+
+def _twice_by_arguments(add):
+    arguments = (value(), {"a": 1})
+    add(*arguments)
+    add(*arguments)
+
+
+def _twice_through_the_task(add):
+    add(add(value()).work)
+
+
+def _twice_through_two_tasks(add):
+    tasks = [Task(work) for work in [value()] for _ in range(2)]
+    for task in tasks:
+        add(task)
+
+
+def _twice_a_future(add):
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    add(future)
+    add(future)
+
+
+@pytest.mark.parametrize("started", [True, False])
+@pytest.mark.parametrize(
+    "twice",
+    [
+        _twice_by_a_variable,
+        _twice_from_a_list,
+        _twice_by_one_caller_after_another,
+        _twice_by_a_partial,
+        _twice_by_arguments,
+        _twice_through_the_task,
+        _twice_through_two_tasks,
+        _twice_a_future,
+    ],
+)
+def test_the_same_awaitable_twice_from_anywhere(twice, started):
+    """A coroutine to which nobody else refers cannot be added twice, and is not noted; every other one is."""
+
+    async def main():
+        manager = TaskManager()
+        if started:
+            await manager.idle()
+        with pytest.raises(WorkError, match="added already"):
+            twice(manager.add_task)
+        await manager.idle()
+        await manager.join()
+        await manager.stop()
 
     run(main())
 

@@ -189,7 +189,7 @@ def test_all_hooks_of_one_task_in_order():
         body["atm_manager_started"], body["atm_manager_stopped"] = life("manager_started"), life("manager_stopped")
         async with TaskManager(type("All", (), body)()) as manager:
             assert await manager.submit(value) == "value"
-        expected = ["manager_started", "admit", "admitted", "hold", "order", "lane", "lane", "ready_at", "started"]
+        expected = ["manager_started", "admit", "admitted", "hold", "order", "lane", "ready_at", "lane", "started"]
         expected += ["began", "around", "enter", "execute", "exit", "finished", "again", "settled", "manager_stopped"]
         assert calls == expected
 
