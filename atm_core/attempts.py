@@ -32,7 +32,7 @@ def _first_step() -> Generator[None, None, None]:
     yield
 
 
-async def plain(scheduler: Scheduler, task: Task[Any]) -> None:
+async def plain(scheduler: Scheduler, task: Task[Any], now: float) -> None:
     """Await the work here."""
     began = None
     try:
@@ -40,7 +40,7 @@ async def plain(scheduler: Scheduler, task: Task[Any]) -> None:
             await _first_step()
         _current.set(task)
         if scheduler.watches_begin:
-            began = _begun(scheduler, task)
+            began = _begun(scheduler, task, now)
         args = task._args
         if args is None:
             value = await task._work
@@ -55,14 +55,14 @@ async def plain(scheduler: Scheduler, task: Task[Any]) -> None:
         ended_well(scheduler, task, value, began)
 
 
-async def full(scheduler: Scheduler, task: Task[Any]) -> None:
+async def full(scheduler: Scheduler, task: Task[Any], now: float) -> None:
     """The same inside what ``atm_around`` gives, or wherever ``atm_execute`` runs it."""
     began = None
     try:
         if scheduler.primes:
             await _first_step()
         _current.set(task)
-        began = _begun(scheduler, task)
+        began = _begun(scheduler, task, now)
         value = None
         calls = scheduler.calls
         async with contextlib.AsyncExitStack() as stack:
@@ -97,9 +97,10 @@ def _belongs_to_the_loop(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception)
 
 
-def _begun(scheduler: Scheduler, task: Task[Any]) -> float:
-    """The first step runs."""
-    now = scheduler.clock()
+def _begun(scheduler: Scheduler, task: Task[Any], now: float) -> float:
+    """The first step runs; ``now`` is the time of the start, which is this one where starts are eager."""
+    if scheduler.primes:
+        now = scheduler.clock()
     calls = scheduler.calls if not scheduler.older else scheduler.calls_of(task)
     try:
         for began in calls.began:

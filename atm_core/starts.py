@@ -40,7 +40,7 @@ def start(scheduler: Scheduler, task: Task[Any], now: float) -> None:
     scheduler.attempts += 1
     if scheduler.for_room:
         scheduler.tell_room()
-    coro = scheduler.attempt(scheduler, task)
+    coro = scheduler.attempt(scheduler, task, now)
     if scheduler.primes:
         coro.send(None)
     if not scheduler.eager:
