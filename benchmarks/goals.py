@@ -93,6 +93,12 @@ GOALS = (
         ratio("scale, tasks", scale.GROWING, "µs, 1,000,000 tasks", scale.GROWING, "µs, 10,000 tasks"),
     ),
     Goal(
+        "... by `map(fn, items)`, in bounded memory",
+        1.15,
+        1.15,
+        ratio("scale, tasks", scale.MAPPED, "µs, 1,000,000 tasks", scale.MAPPED, "µs, 10,000 tasks"),
+    ),
+    Goal(
         "time a task, 10,000 keys to one",
         2.0,
         2.0,

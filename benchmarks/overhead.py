@@ -9,7 +9,7 @@ from atm_core import ConcurrentLimitStrategy, FixedWindowStrategy, TaskManager
 from benchmarks.measure import Size, Table, Way, compare, peer, say
 from benchmarks.work import SEMAPHORE, Third, Work, bare, eager, noop, one_step, semaphore, workers
 
-__all__ = ["ONE", "SIX", "THREE", "later", "ours", "stack", "submitted", "tables", "ways"]
+__all__ = ["ONE", "SIX", "THREE", "later", "mapped", "ours", "stack", "submitted", "tables", "ways"]
 
 ONE, THREE, SIX = "atm, one strategy", "atm, three strategies", "atm, six strategies"
 WORKS = (("no-op", noop), ("one sleep(0)", one_step))
@@ -44,7 +44,9 @@ def submitted(work: Work, limit: int) -> Callable[[int], Any]:
     return run
 
 
-def _map(work: Work, limit: int) -> Callable[[int], Any]:
+def mapped(work: Work, limit: int) -> Callable[[int], Any]:
+    """The same as results come, so many items at a time."""
+
     async def run(n: int) -> List[Any]:
         async with TaskManager(ConcurrentLimitStrategy(limit)) as manager:
             return [result async for result in manager.map(work, range(n))]
@@ -129,7 +131,7 @@ def ways(work: Work, limit: int) -> List[Way]:
         Way(THREE, ours(work, lambda: stack(3, limit)), True),
         Way(SIX, ours(work, lambda: stack(6, limit)), True),
         Way("atm, one strategy, submit(fn, arg)", submitted(work, limit), True),
-        Way("atm, one strategy, map", _map(work, limit), True, note="bounded memory, results in order"),
+        Way("atm, one strategy, map", mapped(work, limit), True, note="bounded memory, results in order"),
     ]  # fmt: skip
 
 

@@ -7,15 +7,16 @@ from typing import Any, Dict, List, Sequence
 
 from atm_core import ConcurrentLimitStrategy, TaskManager
 from benchmarks.measure import Size, Table, Way, compare, no_collector, say
-from benchmarks.overhead import ours, stack, submitted
+from benchmarks.overhead import mapped, ours, stack, submitted
 from benchmarks.work import BY_HAND, SEMAPHORE, by_hand, noop, semaphore
 
-__all__ = ["FUNCTIONS", "GROWING", "KEYS", "STRATEGIES", "tables"]
+__all__ = ["FUNCTIONS", "GROWING", "KEYS", "MAPPED", "STRATEGIES", "tables"]
 
 TASKS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 KEYS = (1, 10, 100, 1_000, 10_000)
 STRATEGIES = (1, 3, 6, 10)
 GROWING, FUNCTIONS = "atm, one strategy", "atm, one strategy, submit(fn, arg)"
+MAPPED = "atm, one strategy, map"
 
 
 def _keyed(keys: int) -> Any:
@@ -47,6 +48,7 @@ def _tasks(size: Size, name: str, counts: Sequence[int]) -> Table:
         Way(BY_HAND, by_hand, note="no task, no limit: what the interpreter takes to keep so many coroutines"),
         Way(GROWING, ours(noop, lambda: stack(1, 100)), True),
         Way(FUNCTIONS, submitted(noop, 100), True),
+        Way(MAPPED, mapped(noop, 100), True, note="a thousand at a time, whatever their number"),
     ]
     points: Dict[str, Dict[float, Any]] = {way.name: {} for way in ways}
     for n in counts:
