@@ -34,7 +34,7 @@ async def mapped(
     feeder = asyncio.get_running_loop().create_task(window.feed())
     try:
         while True:
-            task = await window.next()
+            task = window.out.popleft() if window.out else await window.next()
             if task is None:
                 break
             if not task.done():
@@ -70,10 +70,10 @@ class _Window:
         self._fn = fn
         self._limit = limit
         self._ordered = ordered
-        self._aiter = items.__aiter__() if hasattr(items, "__aiter__") else None
+        self._aiter: Any = items.__aiter__() if hasattr(items, "__aiter__") else None
         self._iter = None if self._aiter is not None else iter(items)
         self.alive: Set[Task[Any]] = set()  # not consumed
-        self._out: Deque[Task[Any]] = collections.deque()  # in the order in which they are to be yielded
+        self.out: Deque[Task[Any]] = collections.deque()  # in the order in which they are to be yielded
         self._ended = False
         self._changed: Optional[asyncio.Future[None]] = None  # for the consumer
         self._room: Optional[asyncio.Future[None]] = None  # for the feeder
@@ -82,69 +82,66 @@ class _Window:
         """Take items as long as there is room."""
         try:
             while True:
-                await self._until_room()
-                item = await self._next_item()
+                if not self._has_room():
+                    await self._until_room()
+                item = next(self._iter, _END) if self._iter is not None else await self._next_item()
                 if item is _END:
                     return
-                await self._until_room()  # others may have filled the queue while the item was made
+                if not self._has_room():  # others may have filled the queue while the item was made
+                    await self._until_room()
                 task = self._manager.submit(self._fn, item)
                 self.alive.add(task)
                 if self._ordered:
-                    self._out.append(task)
-                task.add_done_callback(self._settled)
-                self._notify()
+                    self.out.append(task)
+                    self._notify()
+                else:
+                    task.add_done_callback(self._settled)
         finally:
             self._ended = True
             self._notify()
 
     async def next(self) -> Optional[Task[Any]]:
         """The task whose result is to be yielded next; None at the end."""
-        while not self._out:
+        while not self.out:
             if self._ended and not self.alive:
                 return None
             self._changed = asyncio.get_running_loop().create_future()
             await self._changed
-        return self._out.popleft()
+        return self.out.popleft()
 
     def consumed(self, task: Task[Any]) -> None:
         """A result is about to be yielded: there is room for another item."""
         self.alive.discard(task)
-        self._make_room()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     async def close(self) -> None:
         """Close the items, if they are a generator."""
         if self._aiter is not None and hasattr(self._aiter, "aclose"):
             await self._aiter.aclose()
 
-    async def _until_room(self) -> None:
+    def _has_room(self) -> bool:
         most = self._manager.max_pending
-        while True:
+        return len(self.alive) < self._limit and (most is None or self._scheduler.queued < most)
+
+    async def _until_room(self) -> None:
+        while not self._has_room():
             if len(self.alive) >= self._limit:
                 self._room = asyncio.get_running_loop().create_future()
                 await self._room
-            elif most is not None and self._scheduler.queued >= most:
-                await self._scheduler.room()
             else:
-                return
+                await self._scheduler.room()
 
     async def _next_item(self) -> Any:
-        if self._aiter is None:
-            assert self._iter is not None
-            return next(self._iter, _END)
         try:
             return await self._aiter.__anext__()
         except StopAsyncIteration:
             return _END
 
     def _settled(self, task: Task[Any]) -> None:
-        if not self._ordered and task in self.alive:
-            self._out.append(task)
-        self._make_room()
+        if task in self.alive:
+            self.out.append(task)
         self._notify()
-
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
 
     def _notify(self) -> None:
         if self._changed is not None and not self._changed.done():
