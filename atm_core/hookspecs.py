@@ -15,6 +15,9 @@ loop's thread, and between the answers of the gates and the booking nothing else
 Implementations are called as pluggy calls them: ``tryfirst`` ones first, ``trylast`` ones last, in between the one
 registered last first. An answer of None counts as no answer.
 
+A hook may call the manager: cancel, reject or add tasks, pause, register. What it answers about a task that it has just
+settled is not looked at.
+
 Phases: :class:`Admission`, :class:`Scheduling`, :class:`Execution`, :class:`Completion`, :class:`Life`.
 """
 

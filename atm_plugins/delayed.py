@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Dict, Hashable, Optional
@@ -52,6 +53,12 @@ class DelayedStrategy(SlotGate):
         if not self._from_start and self.used(self.key_of(task)):
             return "the previous task still runs"
         return f"the delay of {self.delay_seconds:g} s since the previous {self.measure_from}"
+
+    @hookimpl
+    def atm_manager_started(self) -> None:
+        """Forget times further ahead than any delay: they are by another loop's clock."""
+        latest = asyncio.get_running_loop().time() + self.delay_seconds
+        self._next_at = OrderedDict((key, at) for key, at in self._next_at.items() if at <= latest)
 
     @hookimpl
     def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:

@@ -75,11 +75,15 @@ class FixedWindowStrategy(Gate):
 
     @hookimpl
     def atm_manager_started(self, manager: TaskManager) -> None:
-        """Note where the wall clock's windows lie on the loop's clock."""
+        """Note where the wall clock's windows lie on the loop's clock, and close those of another loop's clock."""
+        loop: Any = asyncio.get_running_loop()
+        now = loop.time()
+        for window in (self._only, *self._windows.values()):
+            if window.closes_at > now + self.window_seconds:
+                window.closes_at = -math.inf
         if self.align == "epoch":
-            loop: Any = asyncio.get_running_loop()
             wall_time = loop.wall_time() if hasattr(loop, "wall_time") else time.time()
-            self._epoch = (loop.time() - wall_time) % self.window_seconds
+            self._epoch = (now - wall_time) % self.window_seconds
 
     @hookimpl
     def atm_ready_at(self, task: Task[Any], now: float) -> Optional[float]:

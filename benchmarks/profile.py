@@ -14,7 +14,7 @@ import os
 import signal
 from collections import Counter, deque
 from contextvars import copy_context
-from typing import Any, Callable, Deque, Dict, Generator, List, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Generator, List, Tuple
 
 from atm_core import ConcurrentLimitStrategy, TaskManager
 from atm_core.compat import task_maker
@@ -57,11 +57,9 @@ async def with_handles(n: int) -> List[Any]:
 class Floor:
     """The least for: own asyncio task, so many at once, first in first out, a handle; and more, rung by rung."""
 
-    def __init__(self, n: int, context: bool, claims: bool) -> None:
+    def __init__(self, n: int, context: bool) -> None:
         self.make, self.primes, _ = task_maker(asyncio.get_running_loop(), "floor")
         self.context = context
-        self.claimed: Set[Any] = set()
-        self.claims = claims
         self.running: Dict[Handle, Any] = {}
         self.left, self.busy = n, False
         self.end = asyncio.get_running_loop().create_future()
@@ -69,8 +67,6 @@ class Floor:
         self.queue: Deque[Handle] = deque(self.handles)
 
     def add(self, work: Any) -> Handle:
-        if self.claims:
-            self.claimed.add(work)
         return Handle(work, copy_context() if self.context else None)
 
     def start(self) -> None:
@@ -80,8 +76,6 @@ class Floor:
         self.busy = True
         while self.queue and len(self.running) < LIMIT:
             handle = self.queue.popleft()
-            if self.claims:
-                self.claimed.discard(handle.work)
             coroutine = self.attempt(handle)
             if self.primes:
                 coroutine.send(None)
@@ -109,9 +103,9 @@ class _BareYield:
         yield
 
 
-def floor(context: bool = False, claims: bool = False) -> Callable[[int], Any]:
+def floor(context: bool = False) -> Callable[[int], Any]:
     async def run(n: int) -> List[Any]:
-        it = Floor(n, context, claims)
+        it = Floor(n, context)
         it.start()
         await it.end
         return [handle.value for handle in it.handles]
@@ -125,7 +119,6 @@ LADDER = [
     Way("+ a handle, a queue", with_handles),
     Way("+ an asyncio task each, 100 at once", floor()),
     Way("+ a copy of the context", floor(context=True)),
-    Way("+ no coroutine twice", floor(context=True, claims=True)),
     Way("manager without a strategy", ours(noop, list), True),
     Way(ONE, ours(noop, lambda: [ConcurrentLimitStrategy(LIMIT)]), True),
 ]

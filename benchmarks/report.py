@@ -129,7 +129,6 @@ RUNGS = (
     "a handle, a queue",
     "an asyncio task of its own",
     "a copy of the context",
-    "a coroutine only once",
     "the manager: states, checks, turns",
     "the strategy",
 )

@@ -314,3 +314,35 @@ def test_strategies_combine_without_order():
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
         strategies = stack()
         assert starts_of([strategies[i] for i in order], durations) == expected
+
+
+@pytest.mark.parametrize("key", [None, "host"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda key: FixedWindowStrategy(1, 10, key=key),
+        lambda key: FixedWindowStrategy(1, 10, align="epoch", key=key),
+        lambda key: DelayedStrategy(10, key=key),
+        lambda key: DelayedStrategy(10, measure_from="start", key=key),
+    ],
+)
+def test_a_second_loop_whose_clock_shows_less(make, key):
+    """What was noted by the first loop's clock must not block the second one for a thousand seconds."""
+    strategy = make(key)
+
+    async def main(wait):
+        await asyncio.sleep(wait)
+        begins = []
+
+        async def begin():
+            begins.append(asyncio.get_running_loop().time())
+
+        async with TaskManager(strategy) as manager:
+            for _ in range(2):
+                manager.add_task(begin, {"host": "a"})
+        return begins
+
+    assert run(main(1005))[0] == 1005
+    begins = run(main(5))
+    assert begins[0] == 5
+    assert 10 <= begins[1] <= 15
