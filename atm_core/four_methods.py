@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import types
 import weakref
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Generator, Optional
 
 from atm_core.errors import AtmError
 from atm_core.hookspecs import hookimpl
@@ -49,9 +50,15 @@ class FourMethods:
     @hookimpl
     def atm_hold(self, manager: TaskManager, task: Task[Any], now: float) -> bool:
         """Give the task to the strategy."""
-        self.strategy.add_task(task)
+        self._comes_back(task)
         self._withdrawn.discard(task)
-        self._given[task] = None
+        self._given[task] = None  # first: it may be settled in the middle of this
+        try:
+            self.strategy.add_task(task)
+        except BaseException:
+            self._given.pop(task, None)
+            self._withdrawn.add(task)
+            raise
         self._wake()
         return True
 
@@ -71,9 +78,17 @@ class FourMethods:
         if task in self._given:
             del self._given[task]
             self._withdrawn.add(task)
+        self._comes_back(task)
+
+    @hookimpl(tryfirst=True)
+    def atm_again(self, task: Task[Any], outcome: Outcome) -> None:
+        self._comes_back(task)  # before it sleeps: others need not wait for that
+
+    def _comes_back(self, task: Task[Any]) -> None:
+        """If it was handed out, and has not started, it does not run: refused by a gate, or cancelled."""
         if task is self._handed_out:
             self._handed_out = None
-            self._done += 1  # it was handed out, and will never run
+            self._done += 1
             self._wake()
 
     @hookimpl
@@ -101,7 +116,7 @@ class FourMethods:
             try:
                 while self._done:
                     self._done -= 1
-                    await self.strategy.on_task_done()
+                    await _uncancelled(self.strategy.on_task_done())
                 pause = math.inf
                 if self._given and self._handed_out is None:
                     if self._hand_out():
@@ -116,7 +131,10 @@ class FourMethods:
                 await self._until(pause)
 
     def _hand_out(self) -> bool:
-        task = self.strategy.get_next_task()
+        try:
+            task = self.strategy.get_next_task()
+        except asyncio.CancelledError as error:
+            raise AtmError(f"get_next_task of {self.name} raised {error!r}") from error
         if task is None:
             return False
         if task in self._withdrawn:
@@ -132,7 +150,7 @@ class FourMethods:
         return True
 
     async def _interval(self) -> float:
-        answer = await self.strategy.get_sleep_interval()
+        answer = await _uncancelled(self.strategy.get_sleep_interval())
         if answer is None:
             return self._poll_interval
         if isinstance(answer, bool) or not isinstance(answer, (int, float)) or answer != answer:
@@ -164,3 +182,25 @@ class FourMethods:
             del self._given[task]
             self._withdrawn.add(task)
             self._manager.settle(task, Outcome(None, failed))
+
+
+@types.coroutine
+def _uncancelled(answer: Any) -> Generator[Any, Any, Any]:
+    """Await a strategy's answer. If it raises ``CancelledError`` of itself, that is a failure: only one that is thrown
+    in here cancels the task that asks."""
+    steps = answer.__await__()
+    step, given, thrown = steps.send, None, False
+    while True:
+        try:
+            waits_for = step(given)
+        except StopIteration as end:
+            return end.value
+        except asyncio.CancelledError as error:
+            if thrown:
+                raise
+            raise AtmError(f"it raised {error!r}") from error
+        try:
+            given = yield waits_for
+            step = steps.send
+        except BaseException as error:
+            step, given, thrown = steps.throw, error, True

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import math
 
 import pytest
 
-from atm_core import BaseStrategy, Task, TaskManager, TaskRejected, hookimpl
+from atm_core import TaskManager, TaskRejected, hookimpl
 from atm_core.testing import run
 from atm_plugins import ConcurrentLimitStrategy, FixedWindowStrategy
 
@@ -78,73 +77,6 @@ def test_a_hook_that_raises_cancelled_error(hook):
         await manager.idle()
         tasks = [manager.submit(asyncio.sleep, 1) for _ in range(3)]
         await asyncio.sleep(10)
-        assert all(task.done() for task in tasks)
-        await manager.aclose(timeout=0)
-
-    run(main())
-
-
-def test_four_methods_are_told_of_the_end_of_each_task_that_they_handed_out():
-    """Also of one that was cancelled in their queue: they cannot know."""
-
-    class Limit(BaseStrategy):
-        def __init__(self):
-            self.running, self.tasks = 0, collections.deque()
-
-        def add_task(self, task):
-            self.tasks.append(task)
-
-        def get_next_task(self):
-            if self.running or not self.tasks:
-                return None
-            self.running += 1
-            return self.tasks.popleft()
-
-        async def get_sleep_interval(self):
-            return math.inf
-
-        async def on_task_done(self):
-            self.running -= 1
-
-    async def main():
-        manager = TaskManager(Limit())
-        await manager.idle()
-        _, second, third = [manager.submit(asyncio.sleep, 1) for _ in range(3)]
-        await asyncio.sleep(0.5)
-        second.cancel()
-        await asyncio.sleep(5)
-        assert third.done()
-        await manager.stop()
-
-    run(main())
-
-
-@pytest.mark.parametrize("answer", ["the same", "text", "foreign"])
-def test_four_methods_that_answer_nonsense_do_not_hang_the_loop(answer):
-    class Bad(BaseStrategy):
-        def __init__(self):
-            self.tasks, self.asked = [], 0
-
-        def add_task(self, task):
-            self.tasks.append(task)
-
-        def get_next_task(self):
-            self.asked += 1
-            if self.asked > 1000:
-                raise SystemExit("the loop hangs")
-            return {"the same": self.tasks[0], "text": "text", "foreign": Task(lambda: asyncio.sleep(1))}[answer]
-
-        async def get_sleep_interval(self):
-            return 1
-
-        async def on_task_done(self):
-            pass
-
-    async def main():
-        manager = TaskManager(Bad())
-        await manager.idle()
-        tasks = [manager.submit(asyncio.sleep, 1) for _ in range(3)]
-        await asyncio.sleep(100)
         assert all(task.done() for task in tasks)
         await manager.aclose(timeout=0)
 
