@@ -1,4 +1,4 @@
-"""Runs the documentation, through Sybil: README.md, docs/*.md and packages/*/README.md.
+"""What all tests need; and the documentation is run, through Sybil: README.md, docs/*.md and packages/*/README.md.
 
 A python block runs in the namespace of its page, in a folder of the page's own, with ``asyncio.run`` in virtual time.
 Its output is what its ``# prints: ...`` comments say, a line each, or the plain block right behind it. A toml block
@@ -15,6 +15,7 @@ import io
 import os
 import pathlib
 import re
+import signal
 import sys
 import tempfile
 import types
@@ -29,6 +30,12 @@ from sybil.parsers.markdown import CodeBlockParser
 from atm_core import TaskManager
 from atm_core.config import profiles
 from atm_core.testing import run
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard, also by processes that tests start: what a shell runs in the background would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="module")
