@@ -184,12 +184,17 @@ class FourMethods:
             self._manager.settle(task, Outcome(None, failed))
 
 
+async def _awaited(answer: Any) -> Any:
+    return await answer
+
+
 @types.coroutine
 def _uncancelled(answer: Any) -> Generator[Any, Any, Any]:
     """Await a strategy's answer. If it raises ``CancelledError`` of itself, that is a failure: only one that is thrown
     in here cancels the task that asks."""
-    steps = answer.__await__()
-    step, given, thrown = steps.send, None, False
+    steps = _awaited(answer)  # a coroutine, whatever the answer is: not all that can be awaited has __await__
+    step: Any = steps.send
+    given, thrown = None, False
     while True:
         try:
             waits_for = step(given)

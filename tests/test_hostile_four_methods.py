@@ -6,6 +6,7 @@ import asyncio
 import collections
 import math
 import random
+import types
 
 import pytest
 
@@ -146,6 +147,48 @@ def test_a_method_that_asks_a_cancelled_task_for_its_result(where):
             tasks[0].cancel()
         assert all(task.done() for task in tasks)
         assert tasks[0] not in strategy.unseen
+
+    run(main())
+
+
+def test_methods_that_are_generators():
+    """Such as ``@asyncio.coroutine`` made up to Python 3.10: they can be awaited, and have no ``__await__``."""
+
+    async def main():
+        class Old(Queue):
+            @types.coroutine
+            def get_sleep_interval(self):
+                yield
+                return 0.1
+
+            @types.coroutine
+            def on_task_done(self):
+                yield
+                self.ends += 1
+
+        strategy = Old()
+        async with TaskManager(strategy) as manager:
+            tasks = [manager.submit(asyncio.sleep, 1, i) for i in range(3)]
+            await asyncio.sleep(2)
+        assert [task.result() for task in tasks] == [0, 1, 2]
+        assert strategy.ends == 3
+
+    run(main())
+
+
+def test_a_method_that_should_be_async_and_is_not():
+    async def main():
+        class Plain(Queue):
+            def get_next_task(self):
+                return None
+
+            def get_sleep_interval(self):
+                return 0.1
+
+        async with TaskManager(Plain()) as manager:
+            task = manager.submit(asyncio.sleep, 1)
+        with pytest.raises(HookError, match="object float can't be used in 'await' expression"):
+            task.result()
 
     run(main())
 
