@@ -178,6 +178,7 @@ class OneLane(Board):
             return task
 
     def _wait(self, task: Task[Any], now: float, gate: int, at: Any) -> Any:
+        """``gate`` objects: nobody is asked again before its time, unless the gates have settled the task meanwhile."""
         self.parked = True
         if at == _NEVER:
             self.waits[gate] += 1

@@ -117,22 +117,23 @@ class Scheduler:
                     del self.held[task]
                     waiting.append(task)
         self.calls = calls
-        for task in waiting:
-            task._place = None
-        self._use_board()
         self.admits = bool(calls.admit or calls.admitted)
         self.brief = not (calls.again or calls.settled) and len(calls.finished_plain) == len(calls.finished)
         self.watches_begin = bool(calls.began) or not self.brief
         self.attempt = attempts.full if calls.execute or calls.around else attempts.plain
-        now = self.clock()
-        for task in waiting:
-            self._join(task, now)
+        self._move(waiting)
 
-    def _use_board(self) -> None:
+    def _move(self, waiting: List[Task[Any]]) -> None:
+        """Make a new board, and put them there."""
+        for task in waiting:
+            task._place = None  # all at once: a hook that is asked about one may settle another
         self.board = board = make_board(self.calls)
         # Where nothing is asked when a task is added, it goes straight to the end of the queue.
         asks = self.calls.hold or self.calls.admit or self.calls.admitted
         self.push = board.queue.append if isinstance(board, OneLane) and not asks else None
+        now = self.clock()
+        for task in waiting:
+            self._join(task, now)
 
     def calls_of(self, task: Task[Any]) -> HookCalls:
         """The hooks with which a running attempt began."""
@@ -154,9 +155,7 @@ class Scheduler:
             for task in [*waiting, *self.sleepers.until, *self.held]:
                 task._added_at += shift
             self.sleepers.shift(shift)
-            self._use_board()
-            for task in waiting:
-                self._join(task, self.clock())
+            self._move(waiting)
 
     def check_loop(self, task: Task[Any]) -> None:
         """Refuse to wait for a task of a manager that works in another loop."""
@@ -359,7 +358,7 @@ class Scheduler:
     @property
     def busy_with(self) -> int:
         """How many tasks run."""
-        return len(self.running) + (self.at_start is not None and self.at_start not in self.running)
+        return len(self.running) + (self.at_start is not None)
 
     @property
     def waiting(self) -> int:
